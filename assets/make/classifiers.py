@@ -1,0 +1,81 @@
+"""Regenerate assets/classifiers: a small classifier for each data set, and its accuracy.
+
+    TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.classifiers
+
+Trained on the 60,000 original training images, judged on the 10,000 original test images.
+Run it with the oldest Keras the course supports (`make assets` does), so every Keras can load it.
+"""
+
+import argparse
+
+import keras
+import numpy as np
+from keras import layers
+
+from helpers import ASSETS, SOURCES, load_source, normalise, save_json, save_model, sha256, short
+
+EPOCHS = 8
+FEATURES = 64
+
+
+def build_classifier() -> keras.Model:
+    """Images float32 (N, 28, 28, 1) in [-1, 1] to class logits (N, 10); layer `features` inside."""
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.Flatten(),
+            layers.Dropout(0.4),
+            layers.Dense(FEATURES, activation="relu", name="features"),
+            layers.Dropout(0.2),
+            layers.Dense(10, name="logits"),
+        ]
+    )
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    report = {}
+    for dataset in SOURCES:
+        arrays, place = load_source(dataset, whole=True)
+        if len(arrays["train_images"]) != 60_000:
+            raise SystemExit(f"Only part of {dataset} could be read; set TFDS_DATA_DIR.")
+        keras.utils.set_random_seed(0)
+        model = build_classifier()
+        steps = EPOCHS * (60_000 // 128)
+        model.compile(
+            optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        model.fit(
+            normalise(arrays["train_images"]).numpy(),
+            arrays["train_labels"],
+            batch_size=128,
+            epochs=EPOCHS,
+            verbose=2,
+        )
+        logits = model.predict(normalise(arrays["test_images"]).numpy(), verbose=0)
+        accuracy = float(np.mean(logits.argmax(1) == arrays["test_labels"]))
+        path = ASSETS / "classifiers" / f"{dataset}.keras"
+        bare = keras.models.clone_model(model)  # without the optimizer, a third of the size
+        bare.set_weights(model.get_weights())
+        save_model(bare, path)
+        report[dataset] = {
+            "accuracy": round(accuracy, 4),
+            "test_images": len(logits),
+            "feature_dimensions": FEATURES,
+            "keras": keras.__version__,
+            "sha256": sha256(path),
+        }
+        print(f"{short(path)}: {report[dataset]}")
+    save_json(ASSETS / "classifiers" / "classifiers.json", report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Regenerate assets/trained: the course's own DCGAN on all 60,000 Fashion-MNIST images.
+
+    TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.trained_run
+
+Notebooks 3 and 4 in the `full` profile without their prose. It resumes after an interruption.
+Run it with the oldest Keras the course supports (`make assets` does), so every Keras can load it.
+"""
+
+import argparse
+import os
+import shutil
+
+os.environ["DCGAN_PROFILE"] = "full"
+
+import keras
+
+from helpers import (
+    ASSETS,
+    Checkpoint,
+    Previews,
+    StopAtNaN,
+    image_grid,
+    load_previews,
+    open_run,
+    prepare,
+    save_gif,
+    save_json,
+    save_model,
+    taught,
+    training_batches,
+)
+
+DATASET, SEED, BATCH_SIZE = "fashion_mnist", 0, 128
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    run = open_run(DATASET, name="shipped")
+    images = prepare(run)
+    if len(images.train_images) != 60_000:
+        raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
+    architecture, training = taught("03_architecture"), taught("04_training")
+    keras.utils.set_random_seed(SEED)
+    image_shape = images.train_images.shape[1:]
+    model = training.DCGAN(
+        architecture.build_generator(image_shape),
+        architecture.build_discriminator(image_shape),
+        seed=SEED,
+    )
+    model.compile(training.make_optimizer(), training.make_optimizer())
+    checkpoint = Checkpoint(run.folder, settings={"batch_size": BATCH_SIZE, "seed": SEED})
+    first_epoch = checkpoint.restore(model)
+    model.fit(
+        training_batches(images.train_images, BATCH_SIZE, SEED, first_epoch),
+        steps_per_epoch=len(images.train_images) // BATCH_SIZE,
+        initial_epoch=first_epoch,
+        epochs=run.profile.epochs,
+        callbacks=[StopAtNaN(), Previews(run.folder), checkpoint],
+        verbose=2,
+    )
+    target = ASSETS / "trained" / f"{DATASET}-{run.image_size}"
+    save_model(model.generator, target / "generator_trained.keras")
+    save_model(model.discriminator, target / "discriminator_trained.keras")
+    previews = load_previews(run.folder, run.profile.epochs)
+    save_gif(target / "training.gif", [image_grid(images) for images in previews])
+    save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in previews])
+    shutil.copy(run.folder / "history.csv", target / "history.csv")
+    save_json(target / "dataset.json", images.card)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Plumbing shared by the five notebooks; what a lesson teaches stands in its notebook."""
+
+import os
+
+from helpers.python_version import require_supported_python
+
+require_supported_python()
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up lines in the notebooks
+
+from helpers.adversarial import AdversarialModel
+from helpers.callbacks import Previews, StopAtNaN, load_previews
+from helpers.checkpoints import Checkpoint
+from helpers.environment import ASSETS, current_profile, describe_machine, short
+from helpers.exercises import check
+from helpers.files import load_model, load_table, save_json, save_model, sha256
+from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
+from helpers.networks import classify, load_networks, load_trained
+from helpers.pictures import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    encode_gif,
+    image_grid,
+    plot_history,
+    save_gif,
+    show_gif,
+    show_images,
+    use_course_style,
+)
+from helpers.pipeline import normalise, to_uint8, training_batches
+from helpers.preparation import open_run, prepare, resize
+from helpers.sources import SOURCES, load_source
+from helpers.taught import taught
+
+use_course_style()

@@ -1,0 +1,96 @@
+"""Execute the five notebooks: a learner's run, or the outputs that are committed.
+
+    python -m helpers.course run --dataset fashion_mnist
+    python -m helpers.course notebooks
+"""
+
+import argparse
+import json
+import tempfile
+import time
+import os
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from helpers import open_run, short
+from helpers.environment import ROOT
+from helpers.files import replacing
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=["run", "notebooks"])
+    parser.add_argument("--dataset", default="fashion_mnist")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "run":
+            run_course(arguments.dataset)
+        else:
+            execute_in_place()
+    except papermill.PapermillExecutionError as error:
+        raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}")
+    except ValueError as error:
+        raise SystemExit(str(error))
+
+
+def run_course(dataset: str) -> None:
+    """Execute copies of the notebooks for one data set and print where the results are."""
+    run = open_run(dataset)
+    executed = run.folder / "executed"
+    executed.mkdir(parents=True, exist_ok=True)
+    for notebook in NOTEBOOKS:
+        execute(notebook, executed / notebook.name, {"DATASET": dataset})
+    scores = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    print(f"\nGIF                 {short(run.folder / 'training.gif')}")
+    print(f"Scores              {short(run.folder / 'metrics.json')}")
+    print(f"Executed notebooks  {short(executed)}")
+    print(f"Fréchet distance    {scores['frechet_distance']:.1f}")
+
+
+def execute_in_place() -> None:
+    """Execute the notebooks in one pass, in a new runs folder, and write their outputs back."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DCGAN_RUNS"] = os.path.join(folder, "runs")
+        for notebook in NOTEBOOKS:
+            copy = Path(folder) / notebook.name
+            execute(notebook, copy, {})
+            content = nbformat.read(copy, as_version=4)
+            tidy(content)
+            with replacing(notebook) as partial:
+                nbformat.write(content, partial)
+
+
+def execute(notebook: Path, target: Path, parameters: dict) -> None:
+    """Execute one notebook from its own folder into `target`, and print the time it took."""
+    print(f"{notebook.stem} ...", flush=True)
+    start = time.monotonic()
+    papermill.execute_notebook(
+        notebook,
+        target,
+        parameters,
+        cwd=notebook.parent,
+        kernel_name="python3",
+        progress_bar=False,
+        coalesce_streams=True,
+    )
+    print(f"{notebook.stem} took {time.monotonic() - start:.0f} s", flush=True)
+
+
+def tidy(notebook) -> None:
+    """Drop what an execution adds and a reader does not need: timings, stderr, empty tags."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.NotebookNode({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output for output in cell.outputs if output.get("name") != "stderr"
+            ]
+
+
+if __name__ == "__main__":
+    main()

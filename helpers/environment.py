@@ -1,0 +1,94 @@
+"""Where am I: repository folders, Colab or not, which device, which profile."""
+
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT / "assets"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much work a run does; a profile sets these numbers and nothing else.
+
+    Attributes:
+        name: `tiny` (tests), `quick` (a laptop CPU) or `full` (a GPU).
+        train_images: images kept for training; None keeps all there are.
+        test_images: images held out for evaluation; None keeps all there are.
+        epochs: passes over the training images in notebook 4.
+        samples: images generated for the scores of notebook 5.
+    """
+
+    name: str
+    train_images: int | None
+    test_images: int | None
+    epochs: int
+    samples: int
+
+
+PROFILES = {
+    "tiny": Profile("tiny", train_images=512, test_images=200, epochs=2, samples=200),
+    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=40, samples=2_000),
+    "full": Profile("full", train_images=None, test_images=None, epochs=25, samples=10_000),
+}
+
+
+def in_colab() -> bool:
+    """True inside a Google Colab runtime."""
+    return "google.colab" in sys.modules
+
+
+def has_gpu() -> bool:
+    """True where TensorFlow sees at least one GPU."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def current_profile() -> Profile:
+    """The profile in force: DCGAN_PROFILE, else `full` with a GPU and `quick` without.
+
+    Raises:
+        ValueError: DCGAN_PROFILE names no profile.
+    """
+    name = os.environ.get("DCGAN_PROFILE") or ("full" if has_gpu() else "quick")
+    if name not in PROFILES:
+        raise ValueError(
+            f"DCGAN_PROFILE is {name!r}, which is no profile; use one of {', '.join(PROFILES)}."
+        )
+    return PROFILES[name]
+
+
+def runs_folder() -> Path:
+    """The folder of all runs: DCGAN_RUNS, else `runs/` in the repository."""
+    return Path(os.environ.get("DCGAN_RUNS") or ROOT / "runs")
+
+
+def short(path) -> str:
+    """`path` without the part that depends on the machine, for printing."""
+    path = Path(path)
+    for base, prefix in ((runs_folder(), "runs"), (ROOT, "")):
+        if path.is_relative_to(base):
+            return (Path(prefix) / path.relative_to(base)).as_posix()
+    return path.name
+
+
+def describe_machine() -> None:
+    """Print versions, device and profile in two lines."""
+    import keras
+    import tensorflow as tf
+
+    profile = current_profile()
+    device = "GPU" if has_gpu() else f"CPU, {os.cpu_count()} cores"
+    place = "Colab" if in_colab() else platform.system()
+    print(
+        f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
+        f"Keras {keras.__version__}, {place}, {device}"
+    )
+    size = "all images" if profile.train_images is None else f"{profile.train_images:,} images"
+    print(f"Profile {profile.name}: {size}, {profile.epochs} epochs")
+    if in_colab() and not has_gpu():
+        print("No GPU here. For one: Runtime > Change runtime type > T4 GPU, then run again.")

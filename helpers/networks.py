@@ -1,0 +1,74 @@
+"""Which networks a notebook works with: the learner's, new ones, or the shipped ones."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from helpers.environment import ASSETS, short
+from helpers.files import load_model
+from helpers.pipeline import normalise, to_uint8
+from helpers.preparation import resize
+from helpers.taught import taught
+
+
+def load_networks(run) -> tuple[keras.Model, keras.Model]:
+    """The untrained generator and discriminator of a run; says in one line whose they are.
+
+    They are the files of notebook 3, or where there is none, built by notebook 3's cells.
+    """
+    paths = [run.folder / f"{name}.keras" for name in ("generator", "discriminator")]
+    if any(path.is_file() for path in paths):
+        print(f"Networks: yours, from {short(run.folder)}.")
+        return tuple(load_model(path) for path in paths)
+    architecture = taught("03_architecture")
+    channels = 1
+    image_shape = (run.image_size, run.image_size, channels)
+    print("Networks: built now with the cells of notebook 3.")
+    return architecture.build_generator(image_shape), architecture.build_discriminator(image_shape)
+
+
+def load_trained(run) -> tuple[keras.Model, keras.Model, Path]:
+    """The trained generator and discriminator for a run, and the folder they came from.
+
+    They are the run's own, or where it has none, the shipped pair of the same images.
+
+    Raises:
+        FileNotFoundError: neither exists.
+    """
+    names = ("generator_trained.keras", "discriminator_trained.keras")
+    shipped = ASSETS / "trained" / f"{run.dataset}-{run.image_size}"
+    for folder, whose in ((run.folder, "yours"), (shipped, "the shipped ones")):
+        if all((folder / name).is_file() for name in names):
+            print(f"Trained networks: {whose}, from {short(folder)}.")
+            generator, discriminator = (load_model(folder / name) for name in names)
+            return generator, discriminator, folder
+    raise FileNotFoundError(
+        f"{short(run.folder)} holds no trained networks, and none are shipped for {run.dataset} "
+        f"at {run.image_size} pixels; run notebook 4 with the same parameters first."
+    )
+
+
+def classify(dataset: str, images) -> tuple[np.ndarray, np.ndarray]:
+    """Features and class probabilities of images, by the shipped classifier of a data set.
+
+    Args:
+        dataset: a data set that has a shipped classifier.
+        images: uint8, or float in [-1, 1]; (N, H, W, 1). Floats are rounded to uint8 first, so
+            that real and generated images are treated alike, and all are resized to 28 pixels.
+
+    Returns:
+        Features float32 (N, 64), each at least 0, and probabilities float32 (N, 10).
+
+    Raises:
+        FileNotFoundError: no classifier is shipped for that data set.
+    """
+    classifier = load_model(ASSETS / "classifiers" / f"{dataset}.keras")
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        images = to_uint8(images)
+    both = keras.Model(
+        classifier.inputs, [classifier.get_layer("features").output, classifier.outputs[0]]
+    )
+    features, logits = both.predict(normalise(resize(images, 28)), batch_size=500, verbose=0)
+    return features, keras.ops.convert_to_numpy(keras.ops.softmax(logits))

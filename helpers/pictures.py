@@ -1,0 +1,165 @@
+"""Grids, figures and GIFs."""
+
+import math
+
+import imageio.v3 as iio
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Image
+
+from helpers.environment import short
+from helpers.files import replacing
+from helpers.pipeline import to_uint8
+
+# Okabe and Ito's palette, told apart with every common kind of colour blindness.
+BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
+
+
+def use_course_style() -> None:
+    """Figures on white, whatever the theme around them, with one palette and readable labels."""
+    plt.rcParams.update({
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, BLACK]),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.titlesize": 12,
+        "font.size": 12,
+        "image.cmap": "gray",
+        "lines.linewidth": 2,
+    })  # fmt: skip
+
+
+def image_grid(images, columns: int | None = None, gap: int = 2, scale: int = 1) -> np.ndarray:
+    """Lay images side by side on white.
+
+    Args:
+        images: uint8, or float in [-1, 1]; shape (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+        columns: images a row; by default as square as it goes.
+        gap: white pixels between images and around them.
+        scale: how many pixels a pixel becomes, each way.
+
+    Returns:
+        uint8 (height, width) for gray, (height, width, 3) for colour.
+
+    Raises:
+        ValueError: another shape, no image, or floats outside [-1, 1].
+    """
+    images = np.asarray(images)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if not len(images) or not (images.ndim == 3 or images.ndim == 4 and images.shape[-1] == 3):
+        raise ValueError(
+            f"Images have shape {images.shape}; needed is (N, H, W), (N, H, W, 1) or (N, H, W, 3), "
+            "N at least 1."
+        )
+    if images.dtype != np.uint8:
+        images = to_uint8(images)
+    count, height, width = images.shape[:3]
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    step_y, step_x = height + gap, width + gap
+    grid = np.full((rows * step_y + gap, columns * step_x + gap, *images.shape[3:]), 255, np.uint8)
+    for index, image in enumerate(images):
+        y, x = gap + index // columns * step_y, gap + index % columns * step_x
+        grid[y : y + height, x : x + width] = image
+    return grid.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def show_images(images, titles=None, columns=None, title=None, width=9.0) -> None:
+    """Draw images as one figure, with a title above each where `titles` are given.
+
+    Args:
+        images: as for `image_grid`.
+        titles: one text per image, or None.
+        columns: images a row.
+        title: of the whole figure.
+        width: of the figure, in inches.
+    """
+    if titles is None:
+        grid = image_grid(images, columns)
+        figure, axes = plt.subplots(figsize=(width, width * grid.shape[0] / grid.shape[1]))
+        axes.imshow(grid, vmin=0, vmax=255)
+        axes.axis("off")
+    else:
+        columns = columns or math.ceil(math.sqrt(len(images)))
+        rows = math.ceil(len(images) / columns)
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(width, width / columns * 1.2 * rows), squeeze=False
+        )
+        for cell in axes.flat:
+            cell.axis("off")
+        for cell, image, text in zip(axes.flat, images, titles):
+            cell.imshow(image_grid(image[None], gap=0), vmin=0, vmax=255)
+            cell.set_title(text, fontsize=11)
+    if title:
+        figure.suptitle(title)
+    plt.show()
+
+
+def plot_history(history, title=None) -> None:
+    """Both losses, and both accuracies, over the epochs, with their equilibrium as dotted lines.
+
+    Args:
+        history: columns of `history.csv` as arrays of shape (epochs,).
+    """
+    epochs = history["epoch"]
+    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(10, 3.6))
+    for name, colour, level in (
+        ("discriminator_loss", BLUE, 2 * math.log(2)),
+        ("generator_loss", ORANGE, math.log(2)),
+    ):
+        losses.plot(epochs, history[name], color=colour, label=name.replace("_", " "))
+        losses.axhline(level, color=colour, linestyle=":", linewidth=1.5)
+    for name, colour in (("real_accuracy", BLUE), ("generated_accuracy", ORANGE)):
+        accuracies.plot(epochs, history[name], color=colour, label=name.replace("_", " "))
+    accuracies.axhline(0.5, color=BLACK, linestyle=":", linewidth=1.5)
+    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))
+    for axes in (losses, accuracies):
+        axes.legend(frameon=False, fontsize=10)
+    if title:
+        figure.suptitle(title)
+    plt.show()
+
+
+def png(pixels) -> Image:
+    """A uint8 picture (H, W) or (H, W, 3) for `display`, without a figure around it."""
+    return Image(data=iio.imwrite("<bytes>", pixels, extension=".png"), format="png")
+
+
+def encode_gif(frames, frame_ms: int = 150, last_ms: int = 2000) -> bytes:
+    """A looping GIF that holds its last frame.
+
+    Args:
+        frames: uint8 pictures (H, W) or (H, W, 3), all of one shape.
+        frame_ms: milliseconds a frame is shown.
+        last_ms: milliseconds the last frame is shown.
+
+    Raises:
+        ValueError: no frames, or frames of another kind or of differing shapes.
+    """
+    frames = [np.asarray(frame) for frame in frames]
+    kinds = {(frame.shape, str(frame.dtype)) for frame in frames}
+    if len(kinds) != 1 or frames[0].dtype != np.uint8 or frames[0].ndim not in (2, 3):
+        raise ValueError(
+            f"A GIF needs uint8 frames of one shape (H, W) or (H, W, 3); got {sorted(kinds)}."
+        )
+    durations = [frame_ms] * (len(frames) - 1) + [last_ms]
+    return iio.imwrite("<bytes>", frames, extension=".gif", duration=durations, loop=0)
+
+
+def save_gif(path, frames, frame_ms: int = 150, last_ms: int = 2000) -> None:
+    """Write `encode_gif` of the frames to a file, atomically."""
+    content = encode_gif(frames, frame_ms, last_ms)
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    print(f"Saved {short(path)}: {len(frames)} frames, {len(content) / 1e6:.2f} MB.")
+
+
+def show_gif(gif) -> Image:
+    """A GIF, as bytes or from a path, for display in a cell."""
+    data = gif if isinstance(gif, bytes) else open(gif, "rb").read()
+    return Image(data=data, format="gif")
