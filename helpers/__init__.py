@@ -25,6 +25,7 @@ from helpers.pictures import (
     image_grid,
     plot_history,
     save_gif,
+    save_png,
     show_gif,
     show_images,
     use_course_style,

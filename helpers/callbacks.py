@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from IPython import get_ipython
 from IPython.display import display
 
 from helpers.environment import short
@@ -36,6 +37,8 @@ class Previews(keras.callbacks.Callback):
         images = to_uint8(self.model.preview())
         with replacing(self.folder / f"epoch_{epoch:04d}.npy") as partial:
             np.save(partial, images)
+        if get_ipython() is None:  # a script has no cell to show it in
+            return
         picture = png(image_grid(images))
         if self.shown is None:
             self.shown = display(picture, display_id=True)

@@ -6,6 +6,7 @@ import imageio.v3 as iio
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Image
+from matplotlib.ticker import MaxNLocator
 
 from helpers.environment import short
 from helpers.files import replacing
@@ -80,7 +81,8 @@ def show_images(images, titles=None, columns=None, title=None, width=9.0) -> Non
     """
     if titles is None:
         grid = image_grid(images, columns)
-        figure, axes = plt.subplots(figsize=(width, width * grid.shape[0] / grid.shape[1]))
+        height = width * grid.shape[0] / grid.shape[1] + (0.4 if title else 0)
+        figure, axes = plt.subplots(figsize=(width, height))
         axes.imshow(grid, vmin=0, vmax=255)
         axes.axis("off")
     else:
@@ -119,6 +121,7 @@ def plot_history(history, title=None) -> None:
     losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))
     for axes in (losses, accuracies):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False, fontsize=10)
     if title:
         figure.suptitle(title)
@@ -128,6 +131,12 @@ def plot_history(history, title=None) -> None:
 def png(pixels) -> Image:
     """A uint8 picture (H, W) or (H, W, 3) for `display`, without a figure around it."""
     return Image(data=iio.imwrite("<bytes>", pixels, extension=".png"), format="png")
+
+
+def save_png(path, pixels) -> None:
+    """Write a uint8 picture (H, W) or (H, W, 3) to a file, atomically."""
+    with replacing(path) as partial:
+        iio.imwrite(partial, pixels)
 
 
 def encode_gif(frames, frame_ms: int = 150, last_ms: int = 2000) -> bytes:

@@ -32,7 +32,7 @@ SOURCES = {
         title="Fashion-MNIST",
         url="https://github.com/zalandoresearch/fashion-mnist",
         licence="MIT, copyright 2017 Zalando SE",
-        shows_people="no: photographs of garments",
+        shows_people="a few: some photographs show somebody wearing the garment",
         class_names=(
             "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
