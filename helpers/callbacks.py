@@ -80,7 +80,7 @@ class StopAtNaN(keras.callbacks.Callback):
         for name, value in logs.items():
             if not math.isfinite(value):
                 raise FloatingPointError(
-                    f"{name} became {value} at step {batch + 1} of epoch {self.epoch + 1}. The last "
-                    "finished epoch is saved. Try a smaller learning rate, and check that the "
+                    f"{name} became {value} at step {batch + 1} of epoch {self.epoch + 1}. The "
+                    "last finished epoch is saved. Try a smaller learning rate, and check that the "
                     "images lie in [-1, 1]."
                 )

@@ -1,14 +1,14 @@
 """Execute the five notebooks: a learner's run, or the outputs that are committed.
 
-    python -m helpers.course run --dataset fashion_mnist
-    python -m helpers.course notebooks
+python -m helpers.course run --dataset fashion_mnist
+python -m helpers.course notebooks
 """
 
 import argparse
 import json
+import os
 import tempfile
 import time
-import os
 from pathlib import Path
 
 import nbformat
@@ -32,9 +32,9 @@ def main():
         else:
             execute_in_place()
     except papermill.PapermillExecutionError as error:
-        raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}")
+        raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}") from None
     except ValueError as error:
-        raise SystemExit(str(error))
+        raise SystemExit(str(error)) from None
 
 
 def run_course(dataset: str) -> None:
@@ -87,9 +87,7 @@ def tidy(notebook) -> None:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.NotebookNode({"tags": tags} if tags else {})
         if cell.cell_type == "code":
-            cell.outputs = [
-                output for output in cell.outputs if output.get("name") != "stderr"
-            ]
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Profile:
 
 PROFILES = {
     "tiny": Profile("tiny", train_images=512, test_images=200, epochs=2, samples=200),
-    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=40, samples=2_000),
+    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=50, samples=2_000),
     "full": Profile("full", train_images=None, test_images=None, epochs=25, samples=10_000),
 }
 

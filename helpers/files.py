@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import zipfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
@@ -39,10 +39,8 @@ def replacing(path):
             "Free some space, or set DCGAN_RUNS to a folder you can write",
         ) from error
     finally:
-        try:
+        with suppress(OSError):  # where its folder does not exist, nothing was written
             partial.unlink(missing_ok=True)
-        except OSError:  # its folder does not exist or is a file: nothing was written
-            pass
 
 
 def save_json(path, content) -> None:
@@ -53,11 +51,10 @@ def save_json(path, content) -> None:
 
 def save_table(path, rows) -> None:
     """Write a list of dictionaries with equal keys as CSV, atomically."""
-    with replacing(path) as partial:
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+    with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def load_table(path) -> dict[str, np.ndarray]:

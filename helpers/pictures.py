@@ -1,6 +1,7 @@
 """Grids, figures and GIFs."""
 
 import math
+from pathlib import Path
 
 import imageio.v3 as iio
 import matplotlib.pyplot as plt
@@ -51,7 +52,7 @@ def image_grid(images, columns: int | None = None, gap: int = 2, scale: int = 1)
     images = np.asarray(images)
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
-    if not len(images) or not (images.ndim == 3 or images.ndim == 4 and images.shape[-1] == 3):
+    if not len(images) or not (images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)):
         raise ValueError(
             f"Images have shape {images.shape}; needed is (N, H, W), (N, H, W, 1) or (N, H, W, 3), "
             "N at least 1."
@@ -170,5 +171,5 @@ def save_gif(path, frames, frame_ms: int = 150, last_ms: int = 2000) -> None:
 
 def show_gif(gif) -> Image:
     """A GIF, as bytes or from a path, for display in a cell."""
-    data = gif if isinstance(gif, bytes) else open(gif, "rb").read()
+    data = gif if isinstance(gif, bytes) else Path(gif).read_bytes()
     return Image(data=data, format="gif")

@@ -10,9 +10,9 @@ def require_supported_python(version=None):
     version = tuple(version or sys.version_info)
     if not OLDEST <= version[:2] <= NEWEST:
         sys.exit(
-            "This course runs on Python %d.%d to %d.%d, and this is Python %d.%d: TensorFlow has "
+            "This course runs on Python {}.{} to {}.{}, and this is Python {}.{}: TensorFlow has "
             "no release for it. Install one of those and name it, for instance: "
-            "make run PYTHON=python3.12" % (OLDEST + NEWEST + version[:2])
+            "make run PYTHON=python3.12".format(*OLDEST, *NEWEST, *version[:2])
         )
 
 

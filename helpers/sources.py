@@ -60,7 +60,9 @@ def find_source(dataset: str) -> Source:
         ValueError: there is none; the message names the ones there are.
     """
     if dataset not in SOURCES:
-        raise ValueError(f"There is no data set {dataset!r}; DATASET is one of {', '.join(SOURCES)}.")
+        raise ValueError(
+            f"There is no data set {dataset!r}; DATASET is one of {', '.join(SOURCES)}."
+        )
     return SOURCES[dataset]
 
 

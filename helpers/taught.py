@@ -23,9 +23,7 @@ def taught(notebook: str) -> SimpleNamespace:
     if not path.is_file():
         raise FileNotFoundError(f"There is no notebook {path.name} in notebooks/.")
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    sources = [
-        "".join(cell["source"]) for cell in cells if TAG in cell["metadata"].get("tags", [])
-    ]
+    sources = ["".join(cell["source"]) for cell in cells if TAG in cell["metadata"].get("tags", [])]
     if not sources:
         raise ValueError(f"{path.name} has no cell tagged {TAG!r}, so it defines nothing to share.")
     names = {"__name__": notebook}

@@ -42,7 +42,7 @@ def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
     report = {}
     for dataset in SOURCES:
-        arrays, place = load_source(dataset, whole=True)
+        arrays, _ = load_source(dataset, whole=True)
         if len(arrays["train_images"]) != 60_000:
             raise SystemExit(f"Only part of {dataset} could be read; set TFDS_DATA_DIR.")
         keras.utils.set_random_seed(0)
