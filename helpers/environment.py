@@ -63,8 +63,8 @@ def current_profile() -> Profile:
 
 
 def runs_folder() -> Path:
-    """The folder of all runs: DCGAN_RUNS, else `runs/` in the repository."""
-    return Path(os.environ.get("DCGAN_RUNS") or ROOT / "runs")
+    """The folder of all runs: DCGAN_RUNS, from the repository's root, else `runs/` there."""
+    return ROOT / (os.environ.get("DCGAN_RUNS") or "runs")
 
 
 def short(path) -> str:

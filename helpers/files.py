@@ -32,11 +32,9 @@ def replacing(path):
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
-        reason = error.strerror or str(error)
         raise OSError(
-            error.errno,
-            f"could not save {short(path)} ({reason}); an earlier file of that name is untouched. "
-            "Free some space, or set DCGAN_RUNS to a folder you can write",
+            f"Could not save {short(path)} ({error.strerror or error}); an earlier file of that "
+            "name is untouched. Free some space, or set DCGAN_RUNS to a folder you can write."
         ) from error
     finally:
         with suppress(OSError):  # where its folder does not exist, nothing was written
