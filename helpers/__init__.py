@@ -14,7 +14,7 @@ from helpers.environment import ASSETS, current_profile, describe_machine, short
 from helpers.exercises import check
 from helpers.files import load_model, load_table, save_json, save_model, sha256
 from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
-from helpers.networks import classify, load_networks, load_trained
+from helpers.networks import classify, load_networks, load_trained, shipped_run
 from helpers.pictures import (
     BLACK,
     BLUE,
@@ -24,6 +24,7 @@ from helpers.pictures import (
     encode_gif,
     image_grid,
     plot_history,
+    png,
     save_gif,
     save_png,
     show_gif,

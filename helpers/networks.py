@@ -9,23 +9,56 @@ from helpers.environment import ASSETS, short
 from helpers.files import load_model
 from helpers.pipeline import normalise, to_uint8
 from helpers.preparation import resize
+from helpers.sources import find_source
 from helpers.taught import taught
 
 
-def load_networks(run) -> tuple[keras.Model, keras.Model]:
+def load_networks(run, image_shape) -> tuple[keras.Model, keras.Model]:
     """The untrained generator and discriminator of a run; says in one line whose they are.
 
     They are the files of notebook 3, or where there is none, built by notebook 3's cells.
+
+    Args:
+        image_shape: (height, width, channels) of the prepared images.
+
+    Raises:
+        ValueError: the saved networks are for images of another shape.
     """
+    image_shape = tuple(image_shape)
     paths = [run.folder / f"{name}.keras" for name in ("generator", "discriminator")]
-    if any(path.is_file() for path in paths):
-        print(f"Networks: yours, from {short(run.folder)}.")
-        return tuple(load_model(path) for path in paths)
-    architecture = taught("03_architecture")
-    channels = 1
-    image_shape = (run.image_size, run.image_size, channels)
-    print("Networks: built now with the cells of notebook 3.")
-    return architecture.build_generator(image_shape), architecture.build_discriminator(image_shape)
+    if not any(path.is_file() for path in paths):
+        architecture = taught("03_architecture")
+        print("Networks: built now with the cells of notebook 3.")
+        return (
+            architecture.build_generator(image_shape),
+            architecture.build_discriminator(image_shape),
+        )
+    generator, discriminator = (load_model(path) for path in paths)
+    for network, shape in (
+        (generator, generator.output_shape[1:]),
+        (discriminator, discriminator.input_shape[1:]),
+    ):
+        if shape != image_shape:
+            raise ValueError(
+                f"The {network.name} in {short(run.folder)} is for images of shape {shape}, the "
+                f"prepared images have {image_shape}; run notebook 3 again."
+            )
+    print(f"Networks: yours, from {short(run.folder)}.")
+    return generator, discriminator
+
+
+def shipped_run(dataset: str) -> Path:
+    """The folder of the course's own training on a data set; says in one line which is shown.
+
+    Where none is shipped for that set, it is Fashion-MNIST's.
+    """
+    find_source(dataset)
+    folder = ASSETS / "trained" / f"{dataset}-28"
+    if not folder.is_dir():
+        print(f"No training on {dataset} comes with the course yet, so you see Fashion-MNIST.")
+        folder = ASSETS / "trained" / "fashion_mnist-28"
+    print(f"Trained networks: the shipped ones, from {short(folder)}.")
+    return folder
 
 
 def load_trained(run) -> tuple[keras.Model, keras.Model, Path]:

@@ -158,6 +158,9 @@ def encode_gif(frames, frame_ms: int = 150, last_ms: int = 2000) -> bytes:
             f"A GIF needs uint8 frames of one shape (H, W) or (H, W, 3); got {sorted(kinds)}."
         )
     durations = [frame_ms] * (len(frames) - 1) + [last_ms]
+    if all(np.array_equal(frame, frames[0]) for frame in frames):
+        # Pillow merges equal frames, and takes no list of durations for a single one.
+        frames, durations = frames[:1], sum(durations)
     return iio.imwrite("<bytes>", frames, extension=".gif", duration=durations, loop=0)
 
 

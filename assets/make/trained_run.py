@@ -63,7 +63,8 @@ def main():
     save_model(model.discriminator, target / "discriminator_trained.keras")
     previews = load_previews(run.folder, run.profile.epochs)
     save_gif(target / "training.gif", [image_grid(images) for images in previews])
-    save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in previews])
+    some = [previews[0], *previews[1::2]]  # for lesson 1's page
+    save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in some])
     shutil.copy(run.folder / "history.csv", target / "history.csv")
     save_json(target / "dataset.json", images.card)
 
