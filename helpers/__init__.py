@@ -1,11 +1,12 @@
 """Plumbing shared by the five notebooks; what a lesson teaches stands in its notebook."""
 
-import os
-
 from helpers.python_version import require_supported_python
 
 require_supported_python()
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # no start-up lines in the notebooks
+
+from helpers.environment import import_tensorflow
+
+import_tensorflow()
 
 from helpers.adversarial import AdversarialModel
 from helpers.callbacks import Previews, StopAtNaN, load_previews

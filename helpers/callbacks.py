@@ -25,10 +25,15 @@ class Previews(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder) / "previews"
         self.shown = None
+        self.started = False
+
+    def on_train_begin(self, logs=None):
+        self.started = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.shown is None:  # the state that this training starts from
+        if not self.started:  # the state that this training starts from
             self.draw(epoch)
+        self.started = True
 
     def on_epoch_end(self, epoch, logs=None):
         self.draw(epoch + 1)
@@ -60,7 +65,12 @@ def load_previews(folder, epochs: int) -> np.ndarray:
                 f"{short(path)} is missing, so the GIF would have a gap; train this run again with "
                 "RESUME = False or choose another RUN_NAME."
             )
-        frames.append(np.load(path))
+        try:
+            frames.append(np.load(path))
+        except (ValueError, EOFError) as error:
+            raise ValueError(
+                f"{short(path)} is damaged; train this run again with RESUME = False."
+            ) from error
     return np.stack(frames)
 
 

@@ -1,6 +1,7 @@
 """A training that stops can go on: the whole state in one atomic file, after every epoch."""
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 
 import keras
@@ -8,6 +9,11 @@ import numpy as np
 
 from helpers.environment import short
 from helpers.files import load_arrays, save_arrays, save_table
+
+NETWORKS = ("generator", "discriminator")
+BEHAVIOUR = (  # the settings of built-in layers that change what the same weights compute
+    "activation", "axis", "epsilon", "momentum", "negative_slope", "padding", "rate", "strides",
+)  # fmt: skip
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -32,7 +38,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def save(self, model) -> None:
         """Write the state of `model` and the history so far."""
-        about = {"history": self.history, "settings": self.settings}
+        about = {
+            "history": self.history,
+            "settings": self.settings,
+            "layers": {name: _layers(getattr(model, name)) for name in NETWORKS},
+        }
         arrays = {
             f"{group}/{index:03d}": np.asarray(variable)
             for group, variables in model.state().items()
@@ -53,13 +63,13 @@ class Checkpoint(keras.callbacks.Callback):
         arrays = load_arrays(self.path)
         try:
             about = json.loads(str(arrays.pop("about")))
-            history, settings = about["history"], about["settings"]
-        except (KeyError, ValueError) as error:
+            history = about["history"]
+            self._require_same(about, model, arrays)
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"{short(self.path)} is no checkpoint of this course; "
                 "move it away or choose another RUN_NAME."
             ) from error
-        self._require_same(settings, model, arrays)
         for group, variables in model.state().items():
             for index, variable in enumerate(variables):
                 variable.assign(arrays[f"{group}/{index:03d}"])
@@ -68,14 +78,14 @@ class Checkpoint(keras.callbacks.Callback):
             save_table(self.path.with_name("history.csv"), history)
         return len(history)
 
-    def _require_same(self, settings, model, arrays):
+    def _require_same(self, about, model, arrays):
         """Refuse a checkpoint of other settings or networks, naming the first difference."""
         remedy = "Choose another RUN_NAME, or set RESUME = False to start this run over."
         for name, value in self.settings.items():
-            if settings.get(name) != value:
+            if about["settings"].get(name) != value:
                 raise ValueError(
-                    f"{short(self.path)} was made with {name} {settings.get(name)}, now it is "
-                    f"{value}. {remedy}"
+                    f"{short(self.path)} was made with {name} {about['settings'].get(name)}, now "
+                    f"it is {value}. {remedy}"
                 )
         for group, variables in model.state().items():
             saved = [arrays[name].shape for name in sorted(arrays) if name.startswith(f"{group}/")]
@@ -89,3 +99,23 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{short(self.path)} belongs to another {group.split('_')[0]}: it holds {old} "
                     f"where yours has {new}. {remedy}"
                 )
+        for name in NETWORKS:
+            yours = _layers(getattr(model, name))
+            pairs = zip_longest(about["layers"][name], yours, fillvalue="nothing")
+            for number, (old, new) in enumerate(pairs):
+                if old != new:
+                    raise ValueError(
+                        f"{short(self.path)} belongs to another {name}: layer {number} was "
+                        f"{old}, yours is {new}. {remedy}"
+                    )
+
+
+def _layers(network) -> list[str]:
+    """What each layer does, without its name: a change that keeps every shape shows here."""
+    return [
+        " ".join(
+            [type(layer).__name__]
+            + [f"{key} {value}" for key, value in layer.get_config().items() if key in BEHAVIOUR]
+        )
+        for layer in network.layers
+    ]

@@ -31,9 +31,23 @@ class Profile:
 
 PROFILES = {
     "tiny": Profile("tiny", train_images=512, test_images=200, epochs=2, samples=200),
-    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=50, samples=2_000),
+    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=60, samples=2_000),
     "full": Profile("full", train_images=None, test_images=None, epochs=25, samples=10_000),
 }
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up lines, which it writes to stderr past Python."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
 
 
 def in_colab() -> bool:

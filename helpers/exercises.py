@@ -27,5 +27,6 @@ def check(answer, expected=None, *, passes=None, tolerance=0.0, hint="") -> None
             )
         problem = ""
     except Exception as error:  # a learner's function may fail in any way
-        right, problem = False, f" Your answer raised {type(error).__name__}: {error}."
+        reason = " ".join(str(error).split())
+        right, problem = False, f" Your answer raised {type(error).__name__}: {reason}."
     print("Right." if right else f"Not yet.{problem} {hint}".rstrip())

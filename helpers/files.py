@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import os
-import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -56,10 +55,21 @@ def save_table(path, rows) -> None:
 
 
 def load_table(path) -> dict[str, np.ndarray]:
-    """Read a CSV of numbers: one float array of shape (rows,) per column."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    """Read a CSV of numbers: one float array of shape (rows,) per column.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it has no rows, or a field that is no number.
+    """
+    _require_file(path)
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    except (ValueError, TypeError, IndexError) as error:
+        raise ValueError(
+            f"{short(path)} is damaged; run the notebook that writes it again."
+        ) from error
 
 
 def save_arrays(path, compressed=False, **arrays) -> None:
@@ -72,12 +82,14 @@ def load_arrays(path) -> dict[str, np.ndarray]:
     """Read every array of an `.npz`.
 
     Raises:
+        FileNotFoundError: there is no such file.
         ValueError: the file is truncated, damaged or no `.npz`.
     """
+    _require_file(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds for a bad file
         raise ValueError(
             f"{short(path)} is damaged or is not an .npz file of this course; "
             "delete it and run the notebook that writes it again."
@@ -97,11 +109,7 @@ def load_model(path) -> keras.Model:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, foreign or holds something else than a Keras model.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{short(path)} does not exist; run the notebook that writes it first."
-        )
+    _require_file(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a bad file
@@ -109,6 +117,13 @@ def load_model(path) -> keras.Model:
             f"{short(path)} is not a model this Keras ({keras.__version__}) can read: it is "
             "truncated, foreign or from a newer version. Run the notebook that writes it again."
         ) from error
+
+
+def _require_file(path) -> None:
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"{short(path)} does not exist; run the notebook that writes it first."
+        )
 
 
 def sha256(path) -> str:

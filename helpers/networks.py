@@ -48,7 +48,7 @@ def load_networks(run, image_shape) -> tuple[keras.Model, keras.Model]:
 
 
 def shipped_run(dataset: str) -> Path:
-    """The folder of the course's own training on a data set; says in one line which is shown.
+    """The folder of the course's own training on a data set; says which is shown.
 
     Where none is shipped for that set, it is Fashion-MNIST's.
     """

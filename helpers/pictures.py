@@ -153,7 +153,8 @@ def encode_gif(frames, frame_ms: int = 150, last_ms: int = 2000) -> bytes:
     """
     frames = [np.asarray(frame) for frame in frames]
     kinds = {(frame.shape, str(frame.dtype)) for frame in frames}
-    if len(kinds) != 1 or frames[0].dtype != np.uint8 or frames[0].ndim not in (2, 3):
+    gray_or_colour = all(len(shape) == 2 or shape[2:] == (3,) for shape, _ in kinds)
+    if len(kinds) != 1 or frames[0].dtype != np.uint8 or not gray_or_colour:
         raise ValueError(
             f"A GIF needs uint8 frames of one shape (H, W) or (H, W, 3); got {sorted(kinds)}."
         )

@@ -46,6 +46,8 @@ def training_batches(images, batch_size: int, seed: int, first_epoch: int = 0) -
         ValueError: images of another kind, or fewer than one batch of them.
     """
     check_images(images)
+    if batch_size < 1:
+        raise ValueError(f"BATCH_SIZE is {batch_size}; it is a number of images, at least 1.")
     if len(images) < batch_size:
         raise ValueError(
             f"There are {len(images)} images, fewer than one batch of {batch_size}; "

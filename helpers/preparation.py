@@ -45,7 +45,7 @@ def open_run(dataset: str, image_size: int = 28, name: str = "") -> Run:
         raise ValueError(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8.")
     profile = current_profile()
     name = name or f"{dataset}-{image_size}-{profile.name}"
-    if Path(name).name != name:
+    if Path(name).name != name or name == "..":
         raise ValueError(f"RUN_NAME is {name!r}; it names one folder, so it has no slash or dots.")
     run = Run(name, runs_folder() / name, dataset, image_size, profile)
     if _card_path(run).is_file():
@@ -70,6 +70,10 @@ def prepare(run: Run) -> PreparedImages:
     images_path = run.folder / "images.npz"
     if _card_path(run).is_file() and images_path.is_file():
         card, arrays = _read_card(run), load_arrays(images_path)
+        if set(arrays) != {f"{s}_{p}" for s in ("train", "test") for p in ("images", "labels")}:
+            raise ValueError(
+                f"{short(images_path)} holds other arrays; delete it and run notebook 2 again."
+            )
         print(f"Images: yours, from {short(images_path)}.")
         return PreparedImages(**arrays, card=card)
     arrays, place = load_source(run.dataset, whole=run.profile == PROFILES["full"])
@@ -163,8 +167,10 @@ def _card_path(run):
 
 def _read_card(run) -> dict:
     try:
-        return json.loads(_card_path(run).read_text(encoding="utf-8"))
-    except ValueError as error:
+        card = json.loads(_card_path(run).read_text(encoding="utf-8"))
+        card["dataset"], card["image_shape"][0], card["profile"]  # what open_run compares
+        return card
+    except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(
             f"{short(_card_path(run))} is damaged; delete it and run notebook 2 again."
         ) from error

@@ -90,7 +90,10 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
                 reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason"
                 print(f"Not from {place} ({type(error).__name__}: {reason[:120]}).")
         print("Using the smaller set that comes with the course.")
-    return load_arrays(ASSETS / "datasets" / f"{dataset}.npz"), "the course's assets"
+    arrays = load_arrays(ASSETS / "datasets" / f"{dataset}.npz")
+    for split in ("train", "test"):  # bytes in the file, to keep it small
+        arrays[f"{split}_labels"] = arrays[f"{split}_labels"].astype(np.int64)
+    return arrays, "the course's assets"
 
 
 def _from_tensorflow_datasets(dataset, source):

@@ -1,0 +1,227 @@
+"""Notebooks hand each other files, open alone, and go on after a kill: executed for real, tiny."""
+
+import json
+import re
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import nbformat
+import numpy as np
+import papermill
+import pytest
+from jupyter_client import KernelManager
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+import helpers
+from helpers.environment import ROOT, current_profile
+from helpers.files import load_arrays
+
+NOTEBOOKS = ROOT / "notebooks"
+RUN = "fashion_mnist-28-tiny"
+KILLED = {"EPOCHS": 4, "BATCH_SIZE": 32}  # small batches: an epoch has a middle
+PATIENCE = 120  # seconds until a kernel that says nothing is given up
+
+
+@contextmanager
+def runs_folder(folder):
+    """Notebooks, and `helpers`, work in `folder` instead of the session's folder of runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DCGAN_RUNS", str(folder))
+        yield
+
+
+def execute(notebook, folder, **parameters):
+    """Execute one notebook, given by name or path, with its runs in `folder`; return its text."""
+    path = NOTEBOOKS / f"{notebook}.ipynb"  # a path stays itself
+    with runs_folder(folder):
+        executed = papermill.execute_notebook(
+            path,
+            None,
+            parameters,
+            cwd=NOTEBOOKS,
+            kernel_name="python3",
+            progress_bar=False,
+        )
+    return "".join(
+        output.get("text", "") for cell in executed.cells for output in cell.get("outputs", [])
+    )
+
+
+def weights(path):
+    return [np.asarray(weight) for weight in helpers.load_model(path).weights]
+
+
+def shapes(arrays):
+    return [array.shape for array in arrays]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+# A learner's change in lesson 3 arrives in lessons 4 and 5
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory):
+    """Lessons 3, 4 and 5, where the generator's builder in lesson 3 makes half the maps."""
+    folder = tmp_path_factory.mktemp("edited")
+    notebook = nbformat.read(NOTEBOOKS / "03_architecture.ipynb", as_version=nbformat.NO_CONVERT)
+    (builder,) = [cell for cell in notebook.cells if "def build_generator" in cell.source]
+    assert builder.source.count("feature_maps * 2") == 2
+    builder.source = builder.source.replace("feature_maps * 2", "feature_maps // 2 * 2")
+    nbformat.write(notebook, folder / "edited.ipynb")
+    texts = [execute(name, folder) for name in (folder / "edited", "04_training", "05_evaluation")]
+    return SimpleNamespace(run=folder / RUN, folder=folder, texts=texts)
+
+
+def test_the_edited_generator_is_the_one_that_is_trained(edited):
+    build_generator = helpers.taught("03_architecture").build_generator
+    as_edited = shapes(build_generator((28, 28, 1), feature_maps=32).weights)
+    assert as_edited != shapes(build_generator((28, 28, 1)).weights)
+
+    untrained = weights(edited.run / "generator.keras")
+    trained = weights(edited.run / "generator_trained.keras")
+    assert shapes(untrained) == shapes(trained) == as_edited
+    assert not any(np.array_equal(before, after) for before, after in zip(untrained, trained))
+    assert f"Networks: yours, from runs/{RUN}." in edited.texts[1]
+
+
+def test_the_discriminator_is_trained_too(edited):
+    untrained = weights(edited.run / "discriminator.keras")
+    trained = weights(edited.run / "discriminator_trained.keras")
+    assert shapes(untrained) == shapes(trained)
+    assert not any(np.array_equal(before, after) for before, after in zip(untrained, trained))
+
+
+def test_the_edited_generator_is_the_one_that_is_scored(edited):
+    assert f"Trained networks: yours, from runs/{RUN}." in edited.texts[2]
+    metrics = json.loads((edited.run / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["networks"] == f"runs/{RUN}"
+    assert metrics["images_each"] == current_profile().samples
+    assert metrics["frechet_distance"] > metrics["frechet_floor"] > 0
+
+
+def test_images_are_prepared_once_and_read_after(edited):
+    assert "Images: made now from the course's assets" in edited.texts[0]
+    for text in edited.texts[1:]:
+        assert f"Images: yours, from runs/{RUN}/images.npz." in text
+
+
+# Lesson 4 alone on an empty machine, and once more
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Lesson 4 in an empty folder of runs."""
+    folder = tmp_path_factory.mktemp("alone")
+    text = execute("04_training", folder)
+    return SimpleNamespace(run=folder / RUN, folder=folder, text=text)
+
+
+def test_lesson_4_alone_prepares_builds_and_trains(alone):
+    assert "Images: made now from the course's assets" in alone.text
+    assert "Networks: built now with the cells of notebook 3." in alone.text
+    assert "0 epochs are done, training to 2." in alone.text
+    assert list(helpers.load_table(alone.run / "history.csv")["epoch"]) == [1, 2]
+    assert len(iio.imread(alone.run / "training.gif", index=None)) == 3
+    built = helpers.taught("03_architecture").build_generator((28, 28, 1))
+    assert shapes(weights(alone.run / "generator_trained.keras")) == shapes(built.weights)
+
+
+def test_a_finished_training_is_not_repeated(alone):
+    before = contents(alone.run)
+    text = execute("04_training", alone.folder)
+    after = contents(alone.run)
+    assert "2 epochs are done, training to 2." in text
+    assert before.keys() == after.keys()
+    for name in ("checkpoint.npz", "history.csv", "images.npz", "training.gif"):
+        assert before[name] == after[name], name
+    trained = weights(alone.run / "generator_trained.keras")
+    saved = load_arrays(alone.run / "checkpoint.npz")
+    for index, weight in enumerate(trained):
+        np.testing.assert_array_equal(weight, saved[f"generator/{index:03d}"])
+
+
+def test_a_run_of_another_data_set_is_refused(alone):
+    before = contents(alone.run)
+    with pytest.raises(papermill.PapermillExecutionError) as failure:
+        execute("04_training", alone.folder, DATASET="mnist", RUN_NAME=RUN)
+    assert failure.value.ename == "ValueError"
+    assert failure.value.evalue == (
+        f"runs/{RUN} holds fashion_mnist at 28 pixels in profile tiny, not mnist at 28 pixels in "
+        "profile tiny; choose another RUN_NAME."
+    )
+    assert contents(alone.run) == before
+
+
+# A kill in the middle of an epoch
+
+
+def kill_in_the_second_epoch(folder):
+    """Run lesson 4 in a kernel and SIGKILL it when its progress bar is inside epoch 2."""
+    notebook = parameterize_notebook(
+        load_notebook_node(str(NOTEBOOKS / "04_training.ipynb")), KILLED
+    )
+    manager = KernelManager(kernel_name="python3")
+    with runs_folder(folder):
+        manager.start_kernel(cwd=NOTEBOOKS)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=PATIENCE)
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                client.execute(cell.source)
+        text = ""
+        while not re.search(r"Epoch 2/4.*?(?<!\d)(?:[2-9]|1[0-4])/16", text, re.DOTALL):
+            message = client.get_iopub_msg(timeout=PATIENCE)
+            assert message["msg_type"] != "error", message["content"]
+            text += message["content"].get("text", "") if message["msg_type"] == "stream" else ""
+    finally:
+        manager.shutdown_kernel(now=True)  # SIGKILL
+        client.stop_channels()
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Lesson 4 killed inside an epoch, what was there then, and lesson 4 once more."""
+    folder = tmp_path_factory.mktemp("killed")
+    kill_in_the_second_epoch(folder)
+    run = folder / RUN
+    left = contents(run)
+    about = json.loads(str(load_arrays(run / "checkpoint.npz")["about"]))
+    text = execute("04_training", folder, **KILLED)
+    return SimpleNamespace(run=run, left=left, finished=len(about["history"]), text=text)
+
+
+def test_the_kill_came_between_the_first_epoch_and_the_end(killed):
+    assert 1 <= killed.finished < KILLED["EPOCHS"]
+    assert "generator_trained.keras" not in killed.left
+
+
+def test_training_goes_on_from_the_last_finished_epoch(killed):
+    assert f"{killed.finished} epochs are done, training to 4." in killed.text
+    begun = [int(epoch) for epoch in re.findall(r"Epoch (\d+)/4", killed.text)]
+    assert begun == list(range(killed.finished + 1, 5))
+
+
+def test_the_history_has_no_gap_and_no_double_row(killed):
+    path = killed.run / "history.csv"
+    assert list(helpers.load_table(path)["epoch"]) == [1, 2, 3, 4]
+    assert path.read_bytes().startswith(killed.left["history.csv"])
+
+
+def test_the_gif_is_whole(killed):
+    frames = iio.imread(killed.run / "training.gif", index=None)
+    assert len(frames) == 5  # the noise before, and four epochs
+    previews = helpers.load_previews(killed.run, epochs=4)
+    for frame, preview in zip(frames, previews):
+        grid = helpers.image_grid(preview)
+        np.testing.assert_array_equal(frame[..., 0] if frame.ndim == 3 else frame, grid)
+
+
+def test_no_half_written_file_stays(killed):
+    assert not list(killed.run.rglob(".*"))
