@@ -173,7 +173,7 @@ def save_gif(path, frames, frame_ms: int = 150, last_ms: int = 2000) -> None:
     print(f"Saved {short(path)}: {len(frames)} frames, {len(content) / 1e6:.2f} MB.")
 
 
-def show_gif(gif) -> Image:
-    """A GIF, as bytes or from a path, for display in a cell."""
+def show_gif(gif, width: int | None = None) -> Image:
+    """A GIF, as bytes or from a path, for display in a cell, `width` screen pixels wide."""
     data = gif if isinstance(gif, bytes) else Path(gif).read_bytes()
-    return Image(data=data, format="gif")
+    return Image(data=data, format="gif", width=width)
