@@ -11,7 +11,7 @@ import_tensorflow()
 from helpers.adversarial import AdversarialModel
 from helpers.callbacks import Previews, StopAtNaN, load_previews
 from helpers.checkpoints import Checkpoint
-from helpers.environment import ASSETS, current_profile, describe_machine, short
+from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
 from helpers.files import load_model, load_table, save_json, save_model, sha256
 from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
@@ -21,7 +21,6 @@ from helpers.pictures import (
     BLUE,
     GREEN,
     ORANGE,
-    PURPLE,
     encode_gif,
     image_grid,
     plot_history,

@@ -48,7 +48,10 @@ def run_course(dataset: str) -> None:
     print(f"\nGIF                 {short(run.folder / 'training.gif')}")
     print(f"Scores              {short(run.folder / 'metrics.json')}")
     print(f"Executed notebooks  {short(executed)}")
-    print(f"Fréchet distance    {scores['frechet_distance']:.1f}")
+    print(
+        f"Fréchet distance    {scores['frechet_distance']:.1f} with {scores['images_each']:,} images "
+        f"(real images: {scores['frechet_floor']:.1f})"
+    )
 
 
 def execute_in_place() -> None:
