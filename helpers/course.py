@@ -49,8 +49,8 @@ def run_course(dataset: str) -> None:
     print(f"Scores              {short(run.folder / 'metrics.json')}")
     print(f"Executed notebooks  {short(executed)}")
     print(
-        f"Fréchet distance    {scores['frechet_distance']:.1f} with {scores['images_each']:,} images "
-        f"(real images: {scores['frechet_floor']:.1f})"
+        f"Fréchet distance    {scores['frechet_distance']:.1f} from {scores['images_each']:,} "
+        f"images (real images: {scores['frechet_floor']:.1f})"
     )
 
 

@@ -13,7 +13,8 @@ import json, os, pathlib, sys
 print("to stderr", file=sys.stderr)
 folder = pathlib.Path(os.environ["DCGAN_RUNS"]) / f"{DATASET}-28-tiny"
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "metrics.json").write_text(json.dumps({"frechet_distance": 12.345, "frechet_floor": 3, "images_each": 9}))
+scores = {"frechet_distance": 12.345, "frechet_floor": 3, "images_each": 9}
+(folder / "metrics.json").write_text(json.dumps(scores))
 print("working in", pathlib.Path.cwd().name)
 print("data set", DATASET)
 """
