@@ -77,6 +77,7 @@ def train(model, folder, epochs):
         initial_epoch=first,
         epochs=epochs,
         callbacks=[helpers.StopAtNaN(), helpers.Previews(folder), checkpoint],
+        shuffle=False,
         verbose=0,
     )
     return first

@@ -56,6 +56,7 @@ def main():
         initial_epoch=first_epoch,
         epochs=run.profile.epochs,
         callbacks=[StopAtNaN(), Previews(run.folder), checkpoint],
+        shuffle=False,
         verbose=2,
     )
     target = ASSETS / "trained" / f"{DATASET}-{run.image_size}"
