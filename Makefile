@@ -8,9 +8,8 @@ DATASET ?= fashion_mnist
 ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
-export TF_CPP_MIN_LOG_LEVEL = 3
 
-.PHONY: run test lint notebooks assets clean-runs
+.PHONY: run test notebooks assets clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"

@@ -70,16 +70,16 @@ def image_grid(images, columns: int | None = None, gap: int = 2, scale: int = 1)
     return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def show_images(images, titles=None, columns=None, title=None, width=9.0) -> None:
-    """Draw images as one figure, with a title above each where `titles` are given.
+def show_images(images, titles=None, columns=None, title=None) -> None:
+    """Draw images as one figure, 9 inches wide, with a title above each where `titles` are given.
 
     Args:
         images: as for `image_grid`.
         titles: one text per image, or None.
         columns: images a row.
         title: of the whole figure.
-        width: of the figure, in inches.
     """
+    width = 9.0
     if titles is None:
         grid = image_grid(images, columns)
         height = width * grid.shape[0] / grid.shape[1] + (0.4 if title else 0)
