@@ -5,12 +5,16 @@ from helpers.python_version import require_supported_python
 require_supported_python()
 
 from helpers.environment import import_tensorflow
+from helpers.packages import require_packages
 
+require_packages()
 import_tensorflow()
 
 from helpers.adversarial import AdversarialModel
-from helpers.callbacks import Previews, StopAtNaN, load_previews
+from helpers.callbacks import Previews, SaveToDrive, StopAtNaN, load_previews
 from helpers.checkpoints import Checkpoint
+from helpers.download import download
+from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
 from helpers.files import load_model, load_table, save_json, save_model, sha256

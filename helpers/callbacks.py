@@ -1,6 +1,7 @@
-"""Keras callbacks of notebook 4: pictures after every epoch, and a stop at NaN."""
+"""Keras callbacks of notebook 4: pictures, copies on Drive, and a stop at NaN."""
 
 import math
+import time
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
+from helpers.drive import save_run
 from helpers.environment import short
 from helpers.files import replacing
 from helpers.pictures import image_grid, png
@@ -72,6 +74,24 @@ def load_previews(folder, epochs: int) -> np.ndarray:
                 f"{short(path)} is damaged; train this run again with RESUME = False."
             ) from error
     return np.stack(frames)
+
+
+class SaveToDrive(keras.callbacks.Callback):
+    """Copy the run to its archive after an epoch, at most every two minutes, if it has one."""
+
+    SECONDS = 120
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def on_train_begin(self, logs=None):
+        self.saved = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self.saved >= self.SECONDS:
+            save_run(self.run)
+            self.saved = time.monotonic()
 
 
 class StopAtNaN(keras.callbacks.Callback):

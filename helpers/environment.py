@@ -8,6 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "assets"
+GPU_MENUS = {
+    "Colab": "Runtime > Change runtime type > T4 GPU",
+    "Kaggle": "Settings > Accelerator > GPU",
+}
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,11 @@ def import_tensorflow() -> None:
         os.close(nowhere)
 
 
-def in_colab() -> bool:
-    """True inside a Google Colab runtime."""
-    return "google.colab" in sys.modules
+def hosting() -> str:
+    """Whose machine this is: "Colab", "Kaggle", or "" for one's own."""
+    if "google.colab" in sys.modules:
+        return "Colab"
+    return "Kaggle" if "KAGGLE_KERNEL_RUN_TYPE" in os.environ else ""
 
 
 def has_gpu() -> bool:
@@ -91,18 +97,18 @@ def short(path) -> str:
 
 
 def describe_machine() -> None:
-    """Print versions, device and profile in two lines."""
+    """Print versions, device and profile; where a GPU is for the asking, how to get one."""
     import keras
     import tensorflow as tf
 
     profile = current_profile()
     device = "GPU" if has_gpu() else f"CPU, {os.cpu_count()} cores"
-    place = "Colab" if in_colab() else platform.system()
+    place = hosting()
     print(
         f"Python {platform.python_version()}, TensorFlow {tf.__version__}, "
-        f"Keras {keras.__version__}, {place}, {device}"
+        f"Keras {keras.__version__}, {place or platform.system()}, {device}"
     )
     size = "all images" if profile.train_images is None else f"{profile.train_images:,} images"
     print(f"Profile {profile.name}: {size}, {profile.epochs} epochs")
-    if in_colab() and not has_gpu():
-        print("No GPU here. For one: Runtime > Change runtime type > T4 GPU, then run again.")
+    if place and not has_gpu():
+        print(f"No GPU here. For one: {GPU_MENUS[place]}, then run again.")

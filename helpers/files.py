@@ -27,7 +27,7 @@ def replacing(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with open(partial, "rb") as file:
+        with open(partial, "rb+") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
@@ -61,7 +61,7 @@ def load_table(path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         ValueError: it has no rows, or a field that is no number.
     """
-    _require_file(path)
+    require_file(path)
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -85,7 +85,7 @@ def load_arrays(path) -> dict[str, np.ndarray]:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, damaged or no `.npz`.
     """
-    _require_file(path)
+    require_file(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -109,7 +109,7 @@ def load_model(path) -> keras.Model:
         FileNotFoundError: there is no such file.
         ValueError: the file is truncated, foreign or holds something else than a Keras model.
     """
-    _require_file(path)
+    require_file(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a bad file
@@ -119,7 +119,12 @@ def load_model(path) -> keras.Model:
         ) from error
 
 
-def _require_file(path) -> None:
+def require_file(path) -> None:
+    """Say in one sentence that a file is not there.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"{short(path)} does not exist; run the notebook that writes it first."

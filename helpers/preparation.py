@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from helpers.drive import fetch_run, open_drive, save_run
 from helpers.environment import PROFILES, Profile, current_profile, runs_folder, short
 from helpers.files import load_arrays, save_arrays, save_json
 from helpers.sources import find_source, load_source
@@ -21,6 +22,7 @@ class Run:
     dataset: str
     image_size: int
     profile: Profile
+    archive: Path | None = None  # where SAVE_TO_DRIVE keeps a copy of the folder
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,12 @@ class PreparedImages:
     card: dict
 
 
-def open_run(dataset: str, image_size: int = 28, name: str = "") -> Run:
+def open_run(dataset: str, image_size: int = 28, name: str = "", save_to_drive: str = "") -> Run:
     """The run of that name, by default `<dataset>-<size>-<profile>`; makes no folder yet.
+
+    Args:
+        save_to_drive: a folder that keeps an archive of the run, or "". An archive that lies
+            there already is fetched.
 
     Raises:
         ValueError: unknown data set, or the folder belongs to another data set, size or profile.
@@ -47,7 +53,10 @@ def open_run(dataset: str, image_size: int = 28, name: str = "") -> Run:
     name = name or f"{dataset}-{image_size}-{profile.name}"
     if Path(name).name != name or name == "..":
         raise ValueError(f"RUN_NAME is {name!r}; it names one folder, so it has no slash or dots.")
-    run = Run(name, runs_folder() / name, dataset, image_size, profile)
+    drive = open_drive(save_to_drive)
+    archive = drive / f"{name}.zip" if drive else None
+    run = Run(name, runs_folder() / name, dataset, image_size, profile, archive)
+    fetch_run(run)
     if _card_path(run).is_file():
         card = _read_card(run)
         wanted = (dataset, image_size, profile.name)
@@ -85,6 +94,7 @@ def prepare(run: Run) -> PreparedImages:
     save_arrays(images_path, **arrays)
     save_json(_card_path(run), card)  # last: a card stands for a whole preparation
     print(f"Images: made now from {place}, saved as {short(images_path)}.")
+    save_run(run)
     return PreparedImages(**arrays, card=card)
 
 

@@ -1,0 +1,42 @@
+"""Packages a machine may lack: install the harmless ones in Colab and Kaggle, else say how."""
+
+import importlib
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from helpers.environment import hosting
+
+NEEDED = ("tensorflow", "keras", "numpy", "matplotlib", "imageio", "IPython")
+# Installing anything else into a running hosted session can break it.
+HARMLESS = {"imageio", "matplotlib"}
+
+
+def require_packages() -> None:
+    """Make sure that everything the notebooks import is there.
+
+    In Colab and Kaggle, missing packages of HARMLESS are installed; as of this writing both lack
+    nothing. Nothing is ever installed elsewhere, and never a newer version of what is there.
+
+    Raises:
+        ImportError: one sentence: what is missing, and how to get it.
+    """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if not missing:
+        return
+    place = hosting()
+    if place and HARMLESS.issuperset(missing):
+        print(f"Installing {', '.join(missing)} ...", flush=True)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+        importlib.invalidate_caches()
+    elif place:
+        raise ImportError(
+            f"This {place} machine has no {', '.join(missing)}; choose one with a GPU or a plain "
+            "CPU (a TPU machine has no TensorFlow), then run this cell again."
+        )
+    else:
+        raise ImportError(
+            f"This Python has no {', '.join(missing)}. In the course's folder run "
+            "`python -m pip install -r requirements.txt` with it, or choose the Python of "
+            "`.venv`, which `make run` sets up, as the notebook's kernel."
+        )
