@@ -1,23 +1,38 @@
 # make run               the five lessons, from the shipped images to GIF and scores
-# make test              every test
+# make lab               open the lessons in JupyterLab
+# make test              every test but the two below
+# make test-browser      the lessons in JupyterLab, in Chromium
+# make test-colab        every test, with Colab's versions
 # make notebooks         execute the notebooks in place, to commit them
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network)
+# make repository SLUG=owner/name    after forking: write the new address everywhere
 # make clean-runs        forget all trainings
 PYTHON ?= python3
 DATASET ?= fashion_mnist
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
 
-.PHONY: run test notebooks assets clean-runs
+.PHONY: run lab test test-browser test-colab notebooks assets repository clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"
+
+lab: .venv/installed
+	.venv/bin/python $(PIP_INSTALL) jupyterlab
+	.venv/bin/jupyter lab notebooks
 
 test: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
+
+test-browser: .venv/installed-browser
+	.venv/bin/python -m pytest tests/browser
+
+test-colab: .venv-colab/installed
+	.venv-colab/bin/python -m pytest
 
 notebooks: .venv/installed
 	.venv/bin/python -m helpers.course notebooks
@@ -27,21 +42,37 @@ assets: .venv-floor/installed
 	.venv-floor/bin/python -m assets.make.classifiers
 	.venv-floor/bin/python -m assets.make.trained_run
 
+repository:
+	$(PYTHON) helpers/python_version.py
+	$(PYTHON) helpers/repository.py "$(SLUG)"
+
 clean-runs:
 	rm -rf runs
 
 .venv/installed: requirements.txt
 	$(PYTHON) helpers/python_version.py
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	.venv/bin/python $(PIP_INSTALL) -r requirements.txt
 	touch $@
 
 .venv/installed-test: .venv/installed requirements-test.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	.venv/bin/python $(PIP_INSTALL) -r requirements-test.txt
+	touch $@
+
+.venv/installed-browser: .venv/installed-test requirements-browser.txt
+	.venv/bin/python $(PIP_INSTALL) -r requirements-browser.txt
 	touch $@
 
 .venv-floor/installed: requirements.txt requirements-floor.txt
 	$(PYTHON) helpers/python_version.py
 	$(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-floor.txt
+	.venv-floor/bin/python $(PIP_INSTALL) -r requirements.txt -r requirements-floor.txt
+	touch $@
+
+# tensorflow-datasets as Colab has it: there, but with a protobuf that it cannot be imported with.
+.venv-colab/installed: requirements-colab.txt
+	$(PYTHON) helpers/python_version.py
+	$(PYTHON) -m venv .venv-colab
+	.venv-colab/bin/python $(PIP_INSTALL) -r requirements-colab.txt
+	.venv-colab/bin/python $(PIP_INSTALL) --no-deps tensorflow-datasets==4.9.10 tensorflow-metadata==1.21.0
 	touch $@

@@ -11,9 +11,9 @@ require_packages()
 import_tensorflow()
 
 from helpers.adversarial import AdversarialModel
+from helpers.browser import download
 from helpers.callbacks import Previews, SaveToDrive, StopAtNaN, load_previews
 from helpers.checkpoints import Checkpoint
-from helpers.download import download
 from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check

@@ -1,4 +1,4 @@
-"""Files for the learner to take away."""
+"""What a lesson gives to the learner's browser."""
 
 import os
 from pathlib import Path

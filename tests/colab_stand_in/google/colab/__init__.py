@@ -1,0 +1,1 @@
+"""A stand-in for the module of that name, for the tests."""

@@ -1,0 +1,2 @@
+def mount(mount_point):
+    print(f"Mounted at {mount_point}")
