@@ -1,4 +1,4 @@
-"""The pages in docs/: their links, and the notebooks' links to the glossary."""
+"""README and the pages: what they link to and repeat, and the notebooks' links to the glossary."""
 
 import re
 import unicodedata
@@ -7,11 +7,13 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 
-from helpers.environment import ROOT
+from helpers.environment import PROFILES, ROOT
 from helpers.repository import current_slug
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "assets" / "README.md"]
+PAGES += sorted((ROOT / "docs").glob("*.md"))
 GLOSSARY = ROOT / "docs" / "glossary.md"
 REFERENCES = ROOT / "docs" / "references.md"
 TEACHING = ROOT / "docs" / "teaching.md"
@@ -25,7 +27,9 @@ WORDING = {
 }
 QUESTION = "**Think first.**"
 
-every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+every_page = pytest.mark.parametrize(
+    "path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 
 
 def markdown_cells(path):
@@ -92,6 +96,10 @@ def first_use(term):
         if use:
             return path, text.rfind("⟦", 0, use.end()) > text.rfind("⟧", 0, use.end())
     return None, False
+
+
+def minutes_of(path):
+    return re.search(r"(\d+) minutes to read and do", markdown_cells(path)[0]).group(1)
 
 
 # Glossary
@@ -182,10 +190,7 @@ def test_sections_named_for_their_question_have_one():
 
 
 def test_the_minutes_of_the_lessons_are_those_of_their_title_cells():
-    minutes = [
-        re.search(r"(\d+) minutes to read and do", markdown_cells(path)[0]).group(1)
-        for path in NOTEBOOKS
-    ]
+    minutes = [minutes_of(path) for path in NOTEBOOKS]
     sentence = f"the lessons take {', '.join(minutes[:-1])} and {minutes[-1]} minutes"
     assert sentence in " ".join(TEACHING.read_text("utf-8").split())
 
@@ -202,6 +207,32 @@ def test_the_points_of_the_rubric_are_100():
         r"(?m)^\| criterion .*\n\|[-|]+\n((?:\|.*\n)+)", TEACHING.read_text("utf-8")
     )
     assert sum(int(row.split("|")[2]) for row in table.splitlines()) == 100
+
+
+# README
+
+
+def test_the_readme_shows_every_lesson_with_picture_badge_and_minutes():
+    rows = re.findall(r"(?m)^\| \d \|.*$", README.read_text(encoding="utf-8"))
+    assert len(rows) == len(NOTEBOOKS)
+    for row, path in zip(rows, NOTEBOOKS):
+        (badge,) = re.findall(r"\[!\[Open in Colab\]\(\S+\)\]\(\S+?\)", row)
+        assert badge in markdown_cells(path)[0]
+        assert f'src="assets/lessons/{path.stem}.png"' in row
+        assert f"](notebooks/{path.name})" in row
+        assert f"| {minutes_of(path)} |" in row
+
+
+def test_the_readme_names_profiles_as_they_are():
+    text = README.read_text(encoding="utf-8")
+    for profile in PROFILES.values():
+        images = f"{profile.train_images or 60_000:,}"
+        assert re.search(rf"\| `{profile.name}` \| {images}\b[^|]*\| {profile.epochs} \|", text)
+
+
+def test_the_readme_begins_with_the_animation():
+    first = README.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("<img ") and 'src="assets/trained/' in first and ".gif" in first
 
 
 # All pages
@@ -232,6 +263,16 @@ def test_reference_links_of_pages_are_defined(path):
 
 
 @every_page
+def test_pictures_of_pages_have_a_text_alternative(path):
+    text = path.read_text(encoding="utf-8")
+    assert "![](" not in text
+    for image in re.findall(r"<img\b[^>]*>", text):
+        assert re.search(r'\balt="[^"]+"', image), image
+
+
+@every_page
 def test_lines_of_pages_are_wrapped(path):
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert not [line for line in lines if len(line) > 100 and not re.match(r"\||.*https?:", line)]
+    assert not [
+        line for line in lines if len(line) > 100 and not re.match(r"\||<img|.*https?:", line)
+    ]
