@@ -265,6 +265,22 @@ def test_nothing_is_installed_on_ones_own_machine(machine_without):
     assert commands == []
 
 
+@pytest.mark.parametrize("found", ["3.13.2", "3.15.1", "4.0.0"])
+def test_a_keras_that_is_new_enough(found, machine_without, monkeypatch):
+    machine_without(place="Colab")
+    monkeypatch.setattr(packages, "version", lambda name: found)
+    packages.require_packages()
+
+
+@pytest.mark.parametrize("found", ["2.15.0", "3.9.0", "3.12.1"])
+def test_an_old_keras_is_named_with_the_remedy(found, machine_without, monkeypatch):
+    commands = machine_without(place="Kaggle")
+    monkeypatch.setattr(packages, "version", lambda name: found)
+    with pytest.raises(ImportError, match=f"has Keras {found}; .*install --upgrade keras"):
+        packages.require_packages()
+    assert commands == []
+
+
 # Drive
 
 
