@@ -21,7 +21,7 @@ run: .venv/installed
 
 lab: .venv/installed
 	.venv/bin/python $(PIP_INSTALL) jupyterlab
-	.venv/bin/jupyter lab notebooks
+	.venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks/01_introduction.ipynb
 
 test: .venv/installed-test
 	.venv/bin/ruff check .
@@ -36,6 +36,7 @@ test-colab: .venv-colab/installed
 
 notebooks: .venv/installed
 	.venv/bin/python -m helpers.course notebooks
+	.venv/bin/python -m assets.make.lesson_pictures
 
 assets: .venv-floor/installed
 	.venv-floor/bin/python -m assets.make.datasets

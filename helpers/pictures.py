@@ -109,7 +109,8 @@ def plot_history(history, title=None) -> None:
         history: columns of `history.csv` as arrays of shape (epochs,).
     """
     epochs = history["epoch"]
-    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(10, 3.6))
+    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure.get_layout_engine().set(wspace=0.08)
     for name, colour, level in (
         ("discriminator_loss", BLUE, 2 * math.log(2)),
         ("generator_loss", ORANGE, math.log(2)),
