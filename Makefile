@@ -75,5 +75,6 @@ clean-runs:
 	$(PYTHON) helpers/python_version.py
 	$(PYTHON) -m venv .venv-colab
 	.venv-colab/bin/python $(PIP_INSTALL) -r requirements-colab.txt
-	.venv-colab/bin/python $(PIP_INSTALL) --no-deps tensorflow-datasets==4.9.10 tensorflow-metadata==1.21.0
+	.venv-colab/bin/python $(PIP_INSTALL) tensorflow-datasets==4.9.10 -c requirements-colab.txt
+	.venv-colab/bin/python $(PIP_INSTALL) --no-deps tensorflow-metadata==1.21.0
 	touch $@
