@@ -35,8 +35,9 @@ from helpers.pictures import (
     show_images,
     use_course_style,
 )
-from helpers.pipeline import normalise, to_uint8, training_batches
-from helpers.preparation import open_run, prepare, resize
+from helpers.pipeline import normalise, steps_per_epoch, to_uint8, training_batches
+from helpers.pixels import resize
+from helpers.preparation import open_run, prepare
 from helpers.sources import SOURCES, load_source
 from helpers.taught import taught
 

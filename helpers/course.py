@@ -17,6 +17,7 @@ import papermill
 from helpers import open_run, short
 from helpers.environment import ROOT
 from helpers.files import replacing
+from helpers.sources import find_path, is_known
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -28,7 +29,8 @@ def main():
     arguments = parser.parse_args()
     try:
         if arguments.command == "run":
-            run_course(arguments.dataset)
+            path = None if is_known(arguments.dataset) else find_path(arguments.dataset)
+            run_course(str(path.resolve()) if path else arguments.dataset)
         else:
             execute_in_place()
     except papermill.PapermillExecutionError as error:

@@ -24,6 +24,7 @@ class Profile:
         test_images: images held out for evaluation; None keeps all there are.
         epochs: passes over the training images in notebook 4.
         samples: images generated for the scores of notebook 5.
+        epoch_images: what an epoch holds at least; a smaller set is gone through several times.
     """
 
     name: str
@@ -31,12 +32,13 @@ class Profile:
     test_images: int | None
     epochs: int
     samples: int
+    epoch_images: int
 
 
 PROFILES = {
-    "tiny": Profile("tiny", train_images=512, test_images=200, epochs=2, samples=200),
-    "quick": Profile("quick", train_images=10_000, test_images=2_000, epochs=60, samples=2_000),
-    "full": Profile("full", train_images=None, test_images=None, epochs=25, samples=10_000),
+    "tiny": Profile("tiny", 512, 200, epochs=2, samples=200, epoch_images=512),
+    "quick": Profile("quick", 10_000, 2_000, epochs=60, samples=2_000, epoch_images=5_000),
+    "full": Profile("full", None, None, epochs=25, samples=10_000, epoch_images=20_000),
 }
 
 

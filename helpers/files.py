@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import zipfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,8 +79,13 @@ def save_arrays(path, compressed=False, **arrays) -> None:
         (np.savez_compressed if compressed else np.savez)(partial, **arrays)
 
 
-def load_arrays(path) -> dict[str, np.ndarray]:
+def load_arrays(path, in_memory: int | None = None) -> dict[str, np.ndarray]:
     """Read every array of an `.npz`.
+
+    Args:
+        in_memory: arrays of more bytes than that stay in the file and are mapped into memory,
+            read-only; None reads all of them. Only `.npz` files that are not compressed can be
+            mapped.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -88,12 +94,36 @@ def load_arrays(path) -> dict[str, np.ndarray]:
     require_file(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {}
+            for name in file.files:
+                entry = file.zip.getinfo(f"{name}.npy")
+                mapped = in_memory is not None and entry.file_size > in_memory
+                arrays[name] = _map_array(path, file.zip, entry) if mapped else file[name]
+            return arrays
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds for a bad file
         raise ValueError(
             f"{short(path)} is damaged or is not an .npz file of this course; "
             "delete it and run the notebook that writes it again."
         ) from error
+
+
+def _map_array(path, file, entry) -> np.memmap:
+    """One array of an uncompressed `.npz`, as a view of the file."""
+    with file.open(entry) as content:
+        version = np.lib.format.read_magic(content)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran_order, dtype = read_header(content)
+        header = content.tell()
+    if entry.compress_type != zipfile.ZIP_STORED or fortran_order or dtype.hasobject:
+        raise ValueError("cannot be mapped")
+    with open(path, "rb") as raw:  # the lengths of name and extra field stand in the local header
+        raw.seek(entry.header_offset + 26)
+        name, extra = (int.from_bytes(raw.read(2), "little") for _ in range(2))
+    start = entry.header_offset + 30 + name + extra + header
+    return np.memmap(path, dtype, "r", offset=start, shape=shape)
 
 
 def save_model(model, path) -> None:

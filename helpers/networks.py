@@ -8,8 +8,8 @@ import numpy as np
 from helpers.environment import ASSETS, short
 from helpers.files import load_model
 from helpers.pipeline import normalise, to_uint8
-from helpers.preparation import resize
-from helpers.sources import find_source
+from helpers.pixels import resize
+from helpers.sources import SOURCES
 from helpers.taught import taught
 
 
@@ -52,10 +52,10 @@ def shipped_run(dataset: str) -> Path:
 
     Where none is shipped for that set, it is Fashion-MNIST's.
     """
-    find_source(dataset)
-    folder = ASSETS / "trained" / f"{dataset}-28"
+    source = SOURCES.get(dataset)
+    folder = ASSETS / "trained" / f"{dataset}-{source.size if source else 0}"
     if not folder.is_dir():
-        print(f"No training on {dataset} comes with the course yet, so you see Fashion-MNIST.")
+        print(f"No training on {dataset} comes with the course, so you see Fashion-MNIST.")
         folder = ASSETS / "trained" / "fashion_mnist-28"
     print(f"Trained networks: the shipped ones, from {short(folder)}.")
     return folder

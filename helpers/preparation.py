@@ -1,16 +1,31 @@
 """From a source to prepared images and a dataset card in a run's folder."""
 
+import hashlib
 import json
-from dataclasses import dataclass
+import os
+import shutil
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 from helpers.drive import fetch_run, open_drive, save_run
 from helpers.environment import PROFILES, Profile, current_profile, runs_folder, short
-from helpers.files import load_arrays, save_arrays, save_json
-from helpers.sources import find_source, load_source
+from helpers.files import load_arrays, replacing, save_json
+from helpers.pixels import conform
+from helpers.readers import UnreadablePicture, open_path
+from helpers.sources import SOURCES, Stream, find_path, find_source, is_known, open_source, slug
+
+SPLITS = ("train", "test")
+IN_MEMORY = 500_000_000  # bytes; larger arrays stay in their file
+BLOCK = 256  # pictures decoded at a time
+PARTIAL = ".partial"  # how folders of pictures begin that are still being read
 
 
 @dataclass(frozen=True)
@@ -20,7 +35,8 @@ class Run:
     name: str
     folder: Path
     dataset: str
-    image_size: int
+    image_size: int  # 0 where the images decide
+    channels: int  # likewise
     profile: Profile
     archive: Path | None = None  # where SAVE_TO_DRIVE keeps a copy of the folder
 
@@ -36,139 +52,285 @@ class PreparedImages:
     card: dict
 
 
-def open_run(dataset: str, image_size: int = 28, name: str = "", save_to_drive: str = "") -> Run:
-    """The run of that name, by default `<dataset>-<size>-<profile>`; makes no folder yet.
+def open_run(
+    dataset: str,
+    image_size: int = 0,
+    name: str = "",
+    save_to_drive: str = "",
+    channels: int = 0,
+) -> Run:
+    """The run of that name; makes no folder yet.
+
+    By default the name is `<dataset>-<size>-<profile>`, or `<dataset>-<profile>` where the size is
+    0 and the images have to be opened to know it.
 
     Args:
+        dataset: as for `open_source`.
+        image_size: pixels a side; 0 takes the set's own, or the next usual one up.
         save_to_drive: a folder that keeps an archive of the run, or "". An archive that lies
             there already is fetched.
+        channels: 1 for gray, 3 for colour, 0 for what the images have.
 
     Raises:
-        ValueError: unknown data set, or the folder belongs to another data set, size or profile.
+        ValueError: unknown data set or size, or the folder belongs to another data set, size,
+            number of channels or profile.
     """
-    find_source(dataset)
-    if image_size < 8:
-        raise ValueError(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8.")
+    if image_size and image_size < 8:
+        raise ValueError(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8, or 0.")
+    if channels not in (0, 1, 3):
+        raise ValueError(f"CHANNELS is {channels}; it is 1 for gray, 3 for colour or 0 for either.")
+    if is_known(dataset):
+        image_size = image_size or SOURCES[dataset].size
+        channels = channels or SOURCES[dataset].channels
     profile = current_profile()
-    name = name or f"{dataset}-{image_size}-{profile.name}"
+    parts = [slug(dataset), str(image_size), profile.name]
+    name = name or "-".join(part for part in parts if part != "0")
     if Path(name).name != name or name == "..":
         raise ValueError(f"RUN_NAME is {name!r}; it names one folder, so it has no slash or dots.")
     drive = open_drive(save_to_drive)
     archive = drive / f"{name}.zip" if drive else None
-    run = Run(name, runs_folder() / name, dataset, image_size, profile, archive)
+    run = Run(name, runs_folder() / name, dataset, image_size, channels, profile, archive)
     fetch_run(run)
     if _card_path(run).is_file():
-        card = _read_card(run)
-        wanted = (dataset, image_size, profile.name)
-        found = (card["dataset"], card["image_shape"][0], card["profile"])
-        if wanted != found:
-            raise ValueError(
-                f"{short(run.folder)} holds {found[0]} at {found[1]} pixels in profile {found[2]}, "
-                f"not {wanted[0]} at {wanted[1]} pixels in profile {wanted[2]}; "
-                "choose another RUN_NAME."
-            )
+        _require_same(run, _read_card(run))
+    elif not is_known(dataset) and not dataset.startswith("tfds:") and not find_path(dataset):
+        find_source(dataset)  # raises, and names what there is
     return run
 
 
-def prepare(run: Run) -> PreparedImages:
+def _require_same(run, card):
+    """Refuse a folder that holds other images than the run asks for."""
+    size, channels = card["image_shape"][0], card["image_shape"][2]
+    wanted = [slug(run.dataset), run.image_size or size, run.channels or channels, run.profile.name]
+    found = [slug(card["dataset"]), size, channels, card["profile"]]
+    if wanted != found:
+        text = "{} at {} pixels with {} channels in profile {}"
+        raise ValueError(
+            f"{short(run.folder)} holds {text.format(*found)}, not {text.format(*wanted)}; "
+            "choose another RUN_NAME."
+        )
+
+
+def prepare(run: Run, background: str = "white") -> PreparedImages:
     """Load the run's prepared images, or prepare and save them; says in one line which.
 
-    Resized (bilinear, antialiased) to the run's size, cut to the profile's numbers with equal
-    counts per class, written to `images.npz`, then described by `dataset.json`.
+    Every picture is cropped to its central square, resized (bilinear, antialiased), and cut or
+    widened to the run's channels. Where nobody has divided the set, one picture in ten is held
+    out, chosen by the hash of its pixels, so that equal pictures stay on one side. The numbers are
+    cut to the profile's, with equal counts per class where there are labels. Images go to
+    `images.npz`, then `dataset.json` describes them; both are whole or not there.
+
+    Args:
+        background: a colour that Pillow knows, laid under transparent pictures.
+
+    Raises:
+        ValueError: the source cannot be used, or its files have changed since they were prepared
+            and trained on; one sentence.
     """
     images_path = run.folder / "images.npz"
     if _card_path(run).is_file() and images_path.is_file():
-        card, arrays = _read_card(run), load_arrays(images_path)
-        if set(arrays) != {f"{s}_{p}" for s in ("train", "test") for p in ("images", "labels")}:
+        card = _read_card(run)
+        if _is_current(run, card):
+            print(f"Images: yours, from {short(images_path)}.")
+            return _load(images_path, card)
+        print("Your files have changed since they were prepared.")
+    source = open_source(run.dataset, run.profile == PROFILES["full"], background)
+    size, channels = run.image_size or source.size, run.channels or source.channels
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for left in run.folder.glob(f"{PARTIAL}*"):  # by a preparation that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=run.folder, prefix=PARTIAL) as folder:
+        made = _read_pictures(source, run.profile, size, channels, Path(folder))
+        if not len(made.labels["train"]) or not len(made.labels["test"]):
             raise ValueError(
-                f"{short(images_path)} holds other arrays; delete it and run notebook 2 again."
+                f"{source.about.title} gives {len(made.labels['train'])} pictures to train on and "
+                f"{len(made.labels['test'])} to hold out; both must be at least 1: add pictures."
             )
-        print(f"Images: yours, from {short(images_path)}.")
-        return PreparedImages(**arrays, card=card)
-    arrays, place = load_source(run.dataset, whole=run.profile == PROFILES["full"])
-    for split, count in (("train", run.profile.train_images), ("test", run.profile.test_images)):
-        keep = _balanced(arrays[f"{split}_labels"], count)
-        arrays[f"{split}_images"] = resize(arrays[f"{split}_images"][keep], run.image_size)
-        arrays[f"{split}_labels"] = arrays[f"{split}_labels"][keep]
-    card = _make_card(run, arrays, place)
-    save_arrays(images_path, **arrays)
+        _card_path(run).unlink(missing_ok=True)
+        _pack_arrays(images_path, made, (size, size, channels))
+    card = _make_card(run, source, made, (size, size, channels), background)
     save_json(_card_path(run), card)  # last: a card stands for a whole preparation
-    print(f"Images: made now from {place}, saved as {short(images_path)}.")
+    print(f"Images: made now from {source.read_from}, saved as {short(images_path)}.")
+    _warn(card)
     save_run(run)
+    return _load(images_path, card)
+
+
+def _is_current(run, card) -> bool:
+    """False where the learner's files can be seen to have changed, and nothing was trained yet."""
+    path = None if is_known(run.dataset) else find_path(run.dataset)
+    if not card.get("fingerprint") or path is None:
+        return True
+    if open_path(path, card["background"]).fingerprint == card["fingerprint"]:
+        return True
+    if (run.folder / "checkpoint.npz").is_file():
+        raise ValueError(
+            f"{path.name} has changed since {short(run.folder)} was prepared and trained; choose "
+            "another RUN_NAME for the new pictures."
+        )
+    return False
+
+
+def _load(path, card) -> PreparedImages:
+    arrays = load_arrays(path, in_memory=IN_MEMORY)
+    if set(arrays) != {f"{s}_{p}" for s in SPLITS for p in ("images", "labels")}:
+        raise ValueError(f"{short(path)} holds other arrays; delete it and run notebook 2 again.")
     return PreparedImages(**arrays, card=card)
 
 
-def resize(images, size: int) -> np.ndarray:
-    """Resize square images to `size` pixels, bilinear with antialiasing.
+# Reading
 
-    Args:
-        images: uint8 (N, H, W, C).
 
-    Returns:
-        uint8 (N, size, size, C); the input itself where it has that size.
+@dataclass
+class _Made:
+    """What a preparation has read so far: raw pixels in files, the rest in memory."""
 
-    Raises:
-        ValueError: not uint8, or not of that rank.
+    files: dict[str, Path]
+    labels: dict[str, list] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    skipped: list = field(default_factory=list)  # names and reasons
+    hashes: list = field(default_factory=list)
+    one_colour: int = 0
+
+
+def _read_pictures(source, profile, size, channels, folder) -> _Made:
+    """Read, crop and resize every wanted picture into one raw file for each split."""
+    made = _Made({split: folder / split for split in SPLITS})
+    wanted = {"train": profile.train_images, "test": profile.test_images}
+    wanted["all"] = None if None in wanted.values() else sum(wanted.values())
+    chosen = {split: _choose(pictures, wanted[split]) for split, pictures in source.splits.items()}
+    total, done, start = sum(map(np.sum, chosen.values())), 0, time.monotonic()
+    bar = None
+    with ExitStack() as stack:
+        files = {split: stack.enter_context(open(path, "wb")) for split, path in made.files.items()}
+        for given, pictures in source.splits.items():
+            for name, image, label in _each(pictures, chosen[given], size, channels):
+                done += 1
+                if bar is None and time.monotonic() - start > 2:  # quick sets show no bar
+                    bar = keras.utils.Progbar(total, unit_name="picture")
+                if bar and (done % 100 == 0 or done == total):
+                    bar.update(done)
+                if isinstance(image, str):
+                    made.skipped.append((name, image))
+                    continue
+                pixels = image.tobytes()
+                number = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "big")
+                split = given if given != "all" else "test" if number % 10 == 0 else "train"
+                if given == "all" and wanted[split] == len(made.labels[split]):
+                    continue
+                made.hashes.append(number)
+                made.one_colour += int(image.min() == image.max())
+                made.labels[split].append(label)
+                files[split].write(pixels)
+    return made
+
+
+def _choose(pictures, count) -> np.ndarray:
+    """Which pictures of a split to read: all, or `count` of them; bool (N,).
+
+    Equally many of each class where labels are known beforehand, the first of each; else a random
+    choice, always the same.
     """
-    check_images(images)
-    if images.shape[1:3] == (size, size):
-        return images
-    blocks = [
-        tf.image.resize(images[start : start + 2000], (size, size), antialias=True)
-        for start in range(0, len(images), 2000)
-    ]
-    return np.concatenate([np.uint8(np.clip(np.round(block), 0, 255)) for block in blocks])
+    total = pictures.count if isinstance(pictures, Stream) else len(pictures.names)
+    chosen = np.ones(total, bool)
+    if count is not None and count < total:
+        labels = getattr(pictures, "labels", None)
+        if labels is None:
+            order = np.random.default_rng(0).permutation(total)[:count]
+        else:
+            order = _balanced(labels, count)
+        chosen[:] = False
+        chosen[order] = True
+    return chosen
 
 
-def check_images(images) -> None:
-    """Say in one sentence what is wrong with an image array on its way into the course.
+def _each(pictures, chosen, size, channels):
+    """Name, prepared image (or the reason why there is none) and label of each chosen picture."""
+    if isinstance(pictures, Stream):
+        for number, (image, label) in enumerate(pictures.items()):
+            if chosen[number]:
+                yield f"image {number}", conform(image, size, channels), label
+        return
 
-    Raises:
-        ValueError: not a uint8 array of shape (N, H, W, 1) or (N, H, W, 3) with N at least 1.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise ValueError(
-            f"Images are {images.dtype} with values from {images.min():g} to {images.max():g}; "
-            "needed is uint8 in [0, 255]."
-        )
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
-        raise ValueError(
-            f"Images have shape {images.shape}; needed is (N, height, width, 1 or 3), N at least 1."
-        )
+    def read(index):
+        try:
+            return conform(pictures.read(index), size, channels)
+        except UnreadablePicture as reason:
+            return str(reason)
+
+    indices = np.flatnonzero(chosen).tolist()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding leaves Python's lock
+        for start in range(0, len(indices), BLOCK):
+            block = indices[start : start + BLOCK]
+            for index, image in zip(block, pool.map(read, block)):
+                label = 0 if pictures.labels is None else int(pictures.labels[index])
+                yield pictures.names[index], image, label
+
+
+def _pack_arrays(path, made, image_shape) -> None:
+    """Move raw pixels and labels into one uncompressed `.npz`, without holding them in memory."""
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for split in SPLITS:
+            shape = (len(made.labels[split]), *image_shape)
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            with archive.open(f"{split}_images.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                with open(made.files[split], "rb") as pixels:
+                    shutil.copyfileobj(pixels, file, 1 << 24)
+            with archive.open(f"{split}_labels.npy", "w") as file:
+                np.lib.format.write_array(file, np.array(made.labels[split], np.int64))
 
 
 def _balanced(labels, count) -> np.ndarray:
     """Indices of the first images of each class, `count` in all as equally as it goes."""
-    if count is None or count >= len(labels):
-        return np.arange(len(labels))
     ranks = np.empty(len(labels), int)  # an image's number within its class
     for label in np.unique(labels):
         ranks[labels == label] = np.arange(np.sum(labels == label))
     return np.sort(np.argsort(ranks, kind="stable")[:count])
 
 
-def _make_card(run, arrays, place) -> dict:
-    source = find_source(run.dataset)
-    names = source.class_names
-    counts = {
-        split: np.bincount(arrays[f"{split}_labels"], minlength=len(names)).tolist()
-        for split in ("train", "test")
-    }
+# The card
+
+
+def _make_card(run, source, made, image_shape, background) -> dict:
+    about = source.about
+    labelled = bool(about.class_names)
+    names = about.class_names or ("all images",)
     return {
         "dataset": run.dataset,
-        "title": source.title,
-        "source": source.url,
-        "licence": source.licence,
-        "shows_people": source.shows_people,
-        "read_from": place,
+        "title": about.title,
+        "source": about.url,
+        "licence": about.licence,
+        "shows_people": about.shows_people,
+        "read_from": source.read_from,
         "profile": run.profile.name,
-        "image_shape": list(arrays["train_images"].shape[1:]),
-        "train_images": len(arrays["train_images"]),
-        "test_images": len(arrays["test_images"]),
+        "image_shape": list(image_shape),
+        "background": background,
+        "train_images": len(made.labels["train"]),
+        "test_images": len(made.labels["test"]),
+        "labelled": labelled,
+        "augmented": source.augmented,
         "class_names": list(names),
-        "class_counts": counts,
+        "class_counts": {
+            split: np.bincount(made.labels[split], minlength=len(names)).tolist()
+            for split in SPLITS
+        },
+        "skipped": len(made.skipped),
+        "skipped_first": [f"{name} ({reason})" for name, reason in made.skipped[:5]],
+        "duplicates": len(made.hashes) - len(set(made.hashes)),
+        "one_colour": made.one_colour,
+        "fingerprint": source.fingerprint,
     }
+
+
+def _warn(card) -> None:
+    """One line for each thing about the pictures that the learner should know."""
+    total = card["train_images"] + card["test_images"]
+    if card["skipped"]:
+        print(f"Skipped {card['skipped']} pictures: {', '.join(card['skipped_first'])}.")
+    if card["duplicates"] > total / 100:
+        print(f"{card['duplicates']} of {total} images are exact copies of others.")
+    if card["one_colour"]:
+        print(f"{card['one_colour']} images are of one colour all over.")
 
 
 def _card_path(run):
@@ -178,7 +340,7 @@ def _card_path(run):
 def _read_card(run) -> dict:
     try:
         card = json.loads(_card_path(run).read_text(encoding="utf-8"))
-        card["dataset"], card["image_shape"][0], card["profile"]  # what open_run compares
+        card["dataset"], card["image_shape"][2], card["profile"]  # what open_run compares
         return card
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(

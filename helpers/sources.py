@@ -1,14 +1,18 @@
-"""Image sources by name: where the images come from, with what licence."""
+"""Image sources: the known ones by name, tensorflow-datasets, and the learner's own files."""
 
 import os
+import re
+import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from helpers.environment import ASSETS
+from helpers.environment import ASSETS, ROOT
 from helpers.files import load_arrays
+from helpers.readers import Collection, UnreadablePicture, open_path, read_csv
 
 NETWORK_TIMEOUT = 10  # seconds until an unreachable server is given up
 _KERAS_SERVER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
@@ -23,8 +27,41 @@ class Source:
     licence: str
     shows_people: str
     class_names: tuple[str, ...]
-    tfds_server: str  # a file that tensorflow-datasets downloads, asked for before it tries
-    keras_cache: str  # where keras.datasets keeps it, below the Keras folder
+    size: int = 28  # pixels a side
+    channels: int = 1
+    tfds_server: str = ""  # a file that tensorflow-datasets downloads, asked for before it tries
+    keras_cache: str = ""  # where keras.datasets keeps it, below the Keras folder
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Pictures that can only be read one after the other, as tensorflow-datasets gives them."""
+
+    count: int
+    items: Callable[[], Iterator[tuple[np.ndarray, int]]]  # uint8 (H, W, 1 or 3), label
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source whose pictures are about to be read.
+
+    Attributes:
+        splits: `train` and `test`, or `all` where nobody has divided them yet.
+        read_from: a phrase that says where the pictures came from.
+        size: the side a run takes by default, in pixels.
+        channels: 1 or 3, what a run takes by default.
+        fingerprint: changes when the learner's files change; "" for known sets.
+        augmented: True where many pictures are variants of a few.
+    """
+
+    about: Source
+    splits: dict[str, Collection | Stream]
+    read_from: str
+    size: int
+    channels: int
+    fingerprint: str = ""
+    augmented: bool = False
 
 
 SOURCES = {
@@ -50,7 +87,26 @@ SOURCES = {
         tfds_server="https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
         keras_cache="datasets/mnist.npz",
     ),
+    "emoji": Source(
+        title="Noto Emoji",
+        url="https://github.com/googlefonts/noto-emoji",
+        licence="Apache 2.0, copyright Google",
+        shows_people="no: drawings, many of them of people",
+        class_names=(),
+        size=64,
+        channels=3,
+    ),
+    "sign_language_mnist": Source(
+        title="Sign Language MNIST",
+        url="https://www.kaggle.com/datasets/datamunge/sign-language-mnist",
+        licence="CC0 1.0",
+        shows_people="yes: the hands of some people, cropped from photographs",
+        class_names=tuple("ABCDEFGHIKLMNOPQRSTUVWXY"),
+    ),
 }  # fmt: skip
+ANYTHING = "tfds:NAME, or the path of a folder, .zip, .csv, .npz or .npy of pictures"
+USUAL_SIZES = (28, 32, 64)
+KAGGLE_SET = "datamunge/sign-language-mnist"
 
 
 def find_source(dataset: str) -> Source:
@@ -61,7 +117,7 @@ def find_source(dataset: str) -> Source:
     """
     if dataset not in SOURCES:
         raise ValueError(
-            f"There is no data set {dataset!r}; DATASET is one of {', '.join(SOURCES)}."
+            f"There is no data set {dataset!r}; DATASET is one of {', '.join(SOURCES)}, {ANYTHING}."
         )
     return SOURCES[dataset]
 
@@ -79,7 +135,7 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
         `test_labels`, int64 (N,); and a phrase that says where they came from.
     """
     source = find_source(dataset)
-    if whole:
+    if whole and source.tfds_server:
         for place, read in (
             ("tensorflow-datasets", _from_tensorflow_datasets),
             ("keras.datasets", _from_keras),
@@ -87,8 +143,7 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
             try:
                 return read(dataset, source), place
             except Exception as error:  # missing, incompatible or offline: all step down
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason"
-                print(f"Not from {place} ({type(error).__name__}: {reason[:120]}).")
+                print(f"Not from {place} ({type(error).__name__}: {_first_line(error)}).")
         print("Using the smaller set that comes with the course.")
     arrays = load_arrays(ASSETS / "datasets" / f"{dataset}.npz")
     for split in ("train", "test"):  # bytes in the file, to keep it small
@@ -130,3 +185,221 @@ def _from_keras(dataset, source):
 def _require_server(url, place):
     print(f"Downloading through {place} ...", flush=True)
     urllib.request.urlopen(url, timeout=NETWORK_TIMEOUT).close()
+
+
+def is_known(dataset: str) -> bool:
+    """True for a name in SOURCES, whose size and channels are known before it is opened."""
+    return dataset in SOURCES
+
+
+def slug(dataset: str) -> str:
+    """A short name for a run's folder: `cifar10` for "tfds:cifar10", `cats` for "my/cats.zip"."""
+    name = re.split(r"[/\\:]", dataset.rstrip("/\\"))[-1]
+    return re.sub(r"[^\w-]+", "_", name.rsplit(".", 1)[0] if "." in name[1:] else name) or "images"
+
+
+def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
+    """Find a source and say what its pictures are, without reading all of them.
+
+    Args:
+        dataset: a name in SOURCES, "tfds:NAME", or the path of a folder, `.zip`, `.csv`, `.npz` or
+            `.npy`; a relative path counts from the working directory, then from the repository.
+        whole: all images of a known set, or the smaller selection that the repository ships.
+        background: a colour that Pillow knows, laid under transparent pictures.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such source, or it cannot be used; one sentence.
+    """
+    if dataset == "sign_language_mnist":
+        return _open_sign_language()
+    if is_known(dataset):
+        arrays, place = load_source(dataset, whole)
+        about = SOURCES[dataset]
+        splits = {
+            split: _collect(
+                arrays[f"{split}_images"],
+                arrays[f"{split}_labels"] if about.class_names else None,
+                about.class_names,
+            )
+            for split in ("train", "test")
+        }
+        return Opened(about, splits, place, about.size, about.channels)
+    if dataset.startswith("tfds:"):
+        return _open_tensorflow_datasets(dataset.removeprefix("tfds:"))
+    path = find_path(dataset)
+    if path is None:
+        find_source(dataset)  # raises, and names what there is
+    collection = open_path(path, background)
+    size, channels = _look_at(collection)
+    about = Source(path.name, "your own", "yours to know", "yours to know", collection.class_names)
+    return Opened(
+        about,
+        {"all": collection},
+        "your files",
+        size,
+        channels,
+        collection.fingerprint,
+        augmented=path.name.startswith("sign_mnist"),
+    )
+
+
+def find_path(dataset: str) -> Path | None:
+    """The existing file or folder that `dataset` names, or None."""
+    path = Path(dataset).expanduser()
+    return next((place for place in (path, ROOT / path) if place.exists()), None)
+
+
+def _collect(images, labels, class_names) -> Collection:
+    """Arrays as a collection."""
+    names = [f"image {number}" for number in range(len(images))]
+    return Collection(names, lambda index: images[index], "", labels, class_names)
+
+
+def _look_at(collection) -> tuple[int, int]:
+    """Side and channels to take for pictures, from up to 50 of them spread over the whole.
+
+    The smallest usual side that holds half of them, at most 64; gray only if all are.
+    """
+    sides, gray = [], True
+    for index in np.unique(np.linspace(0, len(collection.names) - 1, 50).astype(int)):
+        try:
+            image = collection.read(int(index))
+        except UnreadablePicture:
+            continue
+        sides.append(min(image.shape[:2]))
+        gray = gray and bool((image == image[..., :1]).all())
+    side = np.median(sides) if sides else USUAL_SIZES[-1]
+    size = next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
+    return size, 1 if gray and sides else 3
+
+
+def _open_sign_language() -> Opened:
+    about = SOURCES["sign_language_mnist"]
+    try:
+        import kagglehub
+    except ImportError:
+        raise ValueError(
+            "Sign Language MNIST comes through the package kagglehub, which this Python lacks: run "
+            "`python -m pip install kagglehub`, or download the set from Kaggle and set DATASET to "
+            "the path of its sign_mnist_train.csv."
+        ) from None
+    try:
+        folder = Path(kagglehub.dataset_download(KAGGLE_SET))
+    except Exception as error:  # offline, refused, or gone
+        raise ValueError(
+            f"Kaggle did not give {KAGGLE_SET} ({_first_line(error)}); check the network, or set "
+            "DATASET to the path of your own copy of sign_mnist_train.csv."
+        ) from error
+    splits = {}
+    for split in ("train", "test"):
+        files = sorted(folder.rglob(f"sign_mnist_{split}.csv"))
+        if not files:
+            raise ValueError(
+                f"What Kaggle gave for {KAGGLE_SET} has no sign_mnist_{split}.csv; set DATASET to "
+                "the path of your own copy of sign_mnist_train.csv."
+            )
+        splits[split] = _with_letters(read_csv(files[0]))
+    return Opened(about, splits, "kagglehub", about.size, about.channels, augmented=True)
+
+
+def _with_letters(collection) -> Collection:
+    """Labels 0 to 24 without 9 (J is a movement, as Z is) as indices of the set's letters."""
+    letters = SOURCES["sign_language_mnist"].class_names
+    indices = [letters.index(chr(ord("A") + int(name))) for name in collection.class_names]
+    return Collection(
+        collection.names,
+        collection.read,
+        collection.fingerprint,
+        np.array(indices)[collection.labels],
+        letters,
+    )
+
+
+def _open_tensorflow_datasets(name) -> Opened:
+    """Any image set of tensorflow-datasets; CIFAR also from Keras, where that cannot be had."""
+    try:
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
+    except Exception as error:  # broken by protobuf in Colab, or no such set
+        if type(error).__name__ == "DatasetNotFoundError":
+            raise ValueError(
+                f"tensorflow-datasets has no set {name!r}; its catalogue is at "
+                "https://www.tensorflow.org/datasets/catalog/overview."
+            ) from None
+        print(f"Not from tensorflow-datasets ({type(error).__name__}: {_first_line(error)}).")
+        if name in ("cifar10", "cifar100"):
+            return _open_cifar(name)
+        raise ValueError(
+            f"tensorflow-datasets cannot be used here, and {name} is nowhere else. In Colab, run "
+            '`%pip install "tensorflow-metadata<1.18"` in a new cell and restart the session.'
+        ) from None
+    features = builder.info.features
+    keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    if not keys:
+        raise ValueError(
+            f"{name} has no images: its features are {', '.join(features)}; choose another set."
+        )
+    key = "image" if "image" in keys else keys[0]
+    if not builder.data_path.exists():
+        _require_server(_KERAS_SERVER, "tensorflow-datasets")
+        builder.download_and_prepare()
+    label = features.get("label")
+    class_names = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
+
+    def stream(split):
+        def items():
+            for example in builder.as_dataset(split=split):
+                image = example[key].numpy()
+                number = int(example["label"].numpy()) if class_names else 0
+                yield np.uint8(image // 257) if image.dtype == np.uint16 else image, number
+
+        return Stream(
+            builder.info.splits[split].num_examples, items, bool(class_names), class_names
+        )
+
+    names = list(builder.info.splits)
+    held_out = next((split for split in ("test", "validation") if split in names), None)
+    if "train" in names and held_out:
+        splits = {"train": stream("train"), "test": stream(held_out)}
+    else:
+        splits = {"all": stream("train" if "train" in names else names[0])}
+    sides = [side for side in features[key].shape[:2] if side]
+    side = min(sides, default=USUAL_SIZES[-1])
+    size = next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
+    about = Source(
+        title=name,
+        url=builder.info.homepage or f"https://www.tensorflow.org/datasets/catalog/{name}",
+        licence=str(builder.info.redistribution_info.license or "see its homepage"),
+        shows_people="see its homepage",
+        class_names=class_names,
+    )
+    channels = 1 if features[key].shape[-1] == 1 else 3
+    return Opened(about, splits, "tensorflow-datasets", size, channels)
+
+
+def _open_cifar(name) -> Opened:
+    import keras
+
+    try:
+        _require_server(_KERAS_SERVER, "keras.datasets")
+        parts = getattr(keras.datasets, name).load_data()
+    except OSError as error:
+        raise ValueError(
+            f"{name} could not be downloaded ({_first_line(error)}); check the network, or choose "
+            f"one of {', '.join(SOURCES)}."
+        ) from error
+    classes = 1 + max(int(labels.max()) for _, labels in parts)
+    class_names = tuple(str(number) for number in range(classes))
+    splits = {
+        split: _collect(images, labels.reshape(-1).astype(np.int64), class_names)
+        for split, (images, labels) in zip(("train", "test"), parts)
+    }
+    url = "https://www.cs.toronto.edu/~kriz/cifar.html"
+    about = Source(name.upper(), url, "see its homepage", "see its homepage", class_names)
+    return Opened(about, splits, "keras.datasets", 32, 3)
+
+
+def _first_line(error) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -155,7 +155,9 @@ def test_parameters_are_literals(path):
 @pytest.mark.parametrize("path", NOTEBOOKS[1:], ids=lambda path: path.stem)
 def test_the_data_set_parameter_offers_every_source(path):
     line = parameter_lines(path)["DATASET"]
-    default, options = re.fullmatch(r'DATASET = "(\w+)"  #@param (\[.*\])', line).groups()
+    default, options = re.fullmatch(
+        r'DATASET = "(\w+)"  #@param (\[.*\]) \{allow-input: true\}', line
+    ).groups()
     assert ast.literal_eval(options) == list(helpers.SOURCES)
     assert default == "fashion_mnist"
 

@@ -17,7 +17,7 @@ NUMBERED = np.broadcast_to(
 def epochs_of(count, seed=1, first_epoch=0, images=NUMBERED, batch=BATCH):
     """Numbers of the images in each batch, shape (epochs, steps, batch)."""
     steps = len(images) // batch
-    batches = training_batches(images, batch, seed, first_epoch).take(count * steps)
+    batches = training_batches(images, batch, seed, first_epoch * steps).take(count * steps)
     pixels = np.stack([to_uint8(part)[:, 0, 0, 0] for part in batches])
     return pixels.reshape(count, steps, batch) // 10
 

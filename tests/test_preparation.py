@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import helpers
-from helpers import preparation
+from helpers import preparation, sources
 
 SPLITS = ("train", "test")
 
@@ -77,7 +77,7 @@ def test_second_time_reads_what_the_first_saved(monkeypatch, capsys):
     def refuse(*_, **__):
         raise AssertionError("the source was read again")
 
-    monkeypatch.setattr(preparation, "load_source", refuse)
+    monkeypatch.setattr(preparation, "open_source", refuse)
     second = helpers.prepare(helpers.open_run("mnist", name="mine"))
     assert capsys.readouterr().out.startswith("Images: yours")
     assert second.card == first.card
@@ -109,7 +109,7 @@ def test_profile_decides_how_much_is_read(profile, whole, monkeypatch):
         asked.append((dataset, whole))
         return {name: array[:300] for name, array in arrays.items()}, "a test"
 
-    monkeypatch.setattr(preparation, "load_source", read)
+    monkeypatch.setattr(sources, "load_source", read)
     images = helpers.prepare(helpers.open_run("mnist"))
     assert asked == [("mnist", whole)]
     assert images.card["train_images"] == len(images.train_images) == 300

@@ -26,6 +26,7 @@ from helpers import (
     save_gif,
     save_json,
     save_model,
+    steps_per_epoch,
     taught,
     training_batches,
 )
@@ -50,9 +51,10 @@ def main():
     model.compile(training.make_optimizer(), training.make_optimizer())
     checkpoint = Checkpoint(run.folder, settings={"batch_size": BATCH_SIZE, "seed": SEED})
     first_epoch = checkpoint.restore(model)
+    steps = steps_per_epoch(images.train_images, BATCH_SIZE, run.profile)
     model.fit(
-        training_batches(images.train_images, BATCH_SIZE, SEED, first_epoch),
-        steps_per_epoch=len(images.train_images) // BATCH_SIZE,
+        training_batches(images.train_images, BATCH_SIZE, SEED, first_epoch * steps),
+        steps_per_epoch=steps,
         initial_epoch=first_epoch,
         epochs=run.profile.epochs,
         callbacks=[StopAtNaN(), Previews(run.folder), checkpoint],
