@@ -285,6 +285,16 @@ def test_the_previews_are_those_of_the_run(run_lesson, course):
         np.testing.assert_array_equal(pixels, image_grid(preview, scale=2))
 
 
+def test_links_download_the_files_of_the_run(run_lesson, course):
+    page = run_lesson("04_training").page
+    (run,) = (course / "runs").iterdir()
+    for name in ("training.gif", "generator_trained.keras"):
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name=f"{run.name}/{name}").click()
+        assert waiting.value.suggested_filename == name
+        assert Path(waiting.value.path()).read_bytes() == (run / name).read_bytes()
+
+
 # Both themes
 
 
