@@ -25,6 +25,7 @@ from helpers.sources import SOURCES, Stream, find_path, find_source, is_known, o
 SPLITS = ("train", "test")
 IN_MEMORY = 500_000_000  # bytes; larger arrays stay in their file
 BLOCK = 256  # pictures decoded at a time
+HELD_OUT = 10  # one picture in so many, where nobody has divided the set
 PARTIAL = ".partial"  # how folders of pictures begin that are still being read
 
 
@@ -196,7 +197,7 @@ def _read_pictures(source, profile, size, channels, folder) -> _Made:
     """Read, crop and resize every wanted picture into one raw file for each split."""
     made = _Made({split: folder / split for split in SPLITS})
     wanted = {"train": profile.train_images, "test": profile.test_images}
-    wanted["all"] = None if None in wanted.values() else sum(wanted.values())
+    wanted["all"] = profile.train_images and round(profile.train_images / (1 - 1 / HELD_OUT))
     chosen = {split: _choose(pictures, wanted[split]) for split, pictures in source.splits.items()}
     total, done, start = sum(map(np.sum, chosen.values())), 0, time.monotonic()
     bar = None
@@ -214,9 +215,8 @@ def _read_pictures(source, profile, size, channels, folder) -> _Made:
                     continue
                 pixels = image.tobytes()
                 number = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "big")
-                split = given if given != "all" else "test" if number % 10 == 0 else "train"
-                if given == "all" and wanted[split] == len(made.labels[split]):
-                    continue
+                held_out = number % HELD_OUT == 0
+                split = given if given != "all" else ("train", "test")[held_out]
                 made.hashes.append(number)
                 made.one_colour += int(image.min() == image.max())
                 made.labels[split].append(label)

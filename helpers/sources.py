@@ -246,7 +246,8 @@ def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
 def find_path(dataset: str) -> Path | None:
     """The existing file or folder that `dataset` names, or None."""
     path = Path(dataset).expanduser()
-    return next((place for place in (path, ROOT / path) if place.exists()), None)
+    places = (path, ROOT / path) if dataset else ()
+    return next((place for place in places if place.exists()), None)
 
 
 def _collect(images, labels, class_names) -> Collection:
@@ -354,9 +355,7 @@ def _open_tensorflow_datasets(name) -> Opened:
                 number = int(example["label"].numpy()) if class_names else 0
                 yield np.uint8(image // 257) if image.dtype == np.uint16 else image, number
 
-        return Stream(
-            builder.info.splits[split].num_examples, items, bool(class_names), class_names
-        )
+        return Stream(builder.info.splits[split].num_examples, items, class_names)
 
     names = list(builder.info.splits)
     held_out = next((split for split in ("test", "validation") if split in names), None)
