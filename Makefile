@@ -1,8 +1,10 @@
 # make run               the five lessons, from the shipped images to GIF and scores
 # make lab               open the lessons in JupyterLab
-# make test              every test but the two below
+# make test              every test but the ones below
+# make test-all          the slow ones, too: lessons 2 to 5 on every kind of source
 # make test-browser      the lessons in JupyterLab, in Chromium
 # make test-colab        every test, with Colab's versions
+# make bench             memory, shuffling and speed of the input pipeline
 # make notebooks         execute the notebooks in place, to commit them
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network)
 # make repository SLUG=owner/name    after forking: write the new address everywhere
@@ -14,7 +16,7 @@ ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
 
-.PHONY: run lab test test-browser test-colab notebooks assets repository clean-runs
+.PHONY: run lab test test-all test-browser test-colab bench notebooks assets repository clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"
@@ -27,6 +29,12 @@ test: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python -m pytest
+
+test-all: .venv/installed-test
+	.venv/bin/python -m pytest -m ""
+
+bench: .venv/installed
+	.venv/bin/python -m tests.benchmarks.data
 
 test-browser: .venv/installed-browser
 	.venv/bin/python -m pytest tests/browser
