@@ -9,6 +9,7 @@ import pytest
 
 from helpers.environment import PROFILES, ROOT
 from helpers.repository import current_slug
+from helpers.sources import SOURCES
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = ROOT / "README.md"
@@ -226,8 +227,14 @@ def test_the_readme_shows_every_lesson_with_picture_badge_and_minutes():
 def test_the_readme_names_profiles_as_they_are():
     text = README.read_text(encoding="utf-8")
     for profile in PROFILES.values():
-        images = f"{profile.train_images or 60_000:,}"
+        images = f"{profile.train_images:,}" if profile.train_images else "all"
         assert re.search(rf"\| `{profile.name}` \| {images}\b[^|]*\| {profile.epochs} \|", text)
+
+
+def test_the_readme_names_every_known_data_set():
+    text = README.read_text(encoding="utf-8")
+    table = text.split("## Your own images")[1].split("## Profiles")[0]
+    assert not [name for name in SOURCES if f"`{name}`" not in table]
 
 
 def test_the_readme_begins_with_the_animation():
