@@ -728,6 +728,7 @@ BAD = {
     "csv small": (csv_of([0] * 16), ValueError, ["4x4", "8x8"]),
     "csv label 0.5": (csv_of([0.5, *OKAY]), ValueError, ["0.5 in line 1, column 1", "label"]),
     "csv label -1": (csv_of([-1, *OKAY], header=HEADER), ValueError, ["-1 in line 2", "label"]),
+    "csv label inf": (csv_of(["inf", *OKAY]), ValueError, ["'inf'", "line 1, column 1"]),
     "csv label text": (csv_of(["cat", *OKAY], header=HEADER), ValueError, ["'cat'", "line 2"]),
     "csv two labels": (csv_of([1] * 66, header=HEADER + ",class"), ValueError, ["two label"]),
     "csv semicolons": (bytes_of(b"1;2;3\n", "a.csv"), ValueError, ["one column", "commas"]),
@@ -874,6 +875,14 @@ def test_a_zip_bomb_fills_no_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_compressed_otherwise(method, tmp_path):
+    """Python reads these methods, but not in bounded memory."""
+    path = write_zip(tmp_path / "a.zip", picture_entries(), method)
+    with pytest.raises(UnreadablePicture, match="otherwise than by deflate"):
+        read_zip(path).read(0)
 
 
 def test_a_file_that_grew_too_large(tmp_path, monkeypatch):
