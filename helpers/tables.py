@@ -18,7 +18,7 @@ from helpers.collection import (
 IMAGE_KEYS = ("images", "x", "x_train", "train_images", "arr_0")
 LABEL_KEYS = ("labels", "y", "y_train", "train_labels")
 _LABEL_COLUMNS = ("label", "class")
-_BLOCK = 16_000_000  # characters of a CSV that are parsed at once
+_BLOCK = 4_000_000  # characters of a CSV that are parsed at once
 _RECIPES = {  # by the range floats lie in
     (0, 1): "np.uint8(np.round(x * 255))",
     (-1, 1): "np.uint8(np.round((x + 1) * 127.5))",
