@@ -19,7 +19,13 @@ from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
 from helpers.files import load_model, load_table, save_json, save_model, sha256
 from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
-from helpers.networks import classify, load_networks, load_trained, shipped_run
+from helpers.networks import (
+    classify,
+    default_feature_maps,
+    load_networks,
+    load_trained,
+    shipped_run,
+)
 from helpers.pictures import (
     BLACK,
     BLUE,
