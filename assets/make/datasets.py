@@ -9,15 +9,16 @@ import argparse
 
 import numpy as np
 
-from helpers import ASSETS, SOURCES, load_source, short
+from helpers import ASSETS, load_source, short
 from helpers.files import save_arrays
 
+DATASETS = ("fashion_mnist", "mnist")
 COUNTS = {"train": 10_000, "test": 2_000}
 
 
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
-    for dataset in SOURCES:
+    for dataset in DATASETS:
         arrays, place = load_source(dataset, whole=True)
         if len(arrays["train_images"]) != 60_000:
             raise SystemExit(f"Only part of {dataset} could be read; set TFDS_DATA_DIR.")
