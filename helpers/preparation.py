@@ -330,7 +330,10 @@ def _warn(card) -> None:
     if card["duplicates"] > total / 100:
         print(f"{card['duplicates']} of {total} images are exact copies of others.")
     if card["one_colour"]:
-        print(f"{card['one_colour']} images are of one colour all over.")
+        print(
+            f"{card['one_colour']} images are of one colour all over; if they are transparent, try "
+            "another BACKGROUND."
+        )
 
 
 def _card_path(run):

@@ -147,7 +147,7 @@ def test_pictures_of_one_colour_are_counted(tmp_path, capsys):
     np.save(tmp_path / "a.npy", images)
     card = helpers.prepare(helpers.open_run(str(tmp_path / "a.npy"))).card
     assert card["one_colour"] == 7
-    assert "7 images are of one colour all over." in capsys.readouterr().out
+    assert "7 images are of one colour all over;" in capsys.readouterr().out
 
 
 def test_what_cannot_be_read_is_skipped_with_count_and_names(photos, capsys):
