@@ -112,7 +112,7 @@ def _require_same(run, card):
         )
 
 
-def prepare(run: Run, background: str = "white") -> PreparedImages:
+def prepare(run: Run, background: str = "") -> PreparedImages:
     """Load the run's prepared images, or prepare and save them; says in one line which.
 
     Every picture is cropped to its central square, resized (bilinear, antialiased), and cut or
@@ -122,19 +122,27 @@ def prepare(run: Run, background: str = "white") -> PreparedImages:
     `images.npz`, then `dataset.json` describes them; both are whole or not there.
 
     Args:
-        background: a colour that Pillow knows, laid under transparent pictures.
+        background: a colour that Pillow knows, laid under transparent pictures; "" takes what the
+            prepared images have, or white.
 
     Raises:
-        ValueError: the source cannot be used, or its files have changed since they were prepared
-            and trained on; one sentence.
+        ValueError: the source cannot be used, or its files or the background have changed since
+            they were prepared and trained on; one sentence.
     """
     images_path = run.folder / "images.npz"
     if _card_path(run).is_file() and images_path.is_file():
         card = _read_card(run)
-        if _is_current(run, card):
+        change = _change(run, card, background)
+        if not change:
             print(f"Images: yours, from {short(images_path)}.")
             return _load(images_path, card)
-        print("Your files have changed since they were prepared.")
+        if (run.folder / "checkpoint.npz").is_file():
+            raise ValueError(
+                f"{change} since {short(run.folder)} was prepared and trained; choose another "
+                "RUN_NAME."
+            )
+        print(f"{change} since they were prepared.")
+    background = background or "white"
     source = open_source(run.dataset, run.profile == PROFILES["full"], background)
     size, channels = run.image_size or source.size, run.channels or source.channels
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -157,19 +165,16 @@ def prepare(run: Run, background: str = "white") -> PreparedImages:
     return _load(images_path, card)
 
 
-def _is_current(run, card) -> bool:
-    """False where the learner's files can be seen to have changed, and nothing was trained yet."""
+def _change(run, card, background) -> str:
+    """What is not as it was when the card was written, as far as can be seen here; or ""."""
     path = None if is_known(run.dataset) else find_path(run.dataset)
-    if not card.get("fingerprint") or path is None:
-        return True
-    if open_path(path, card["background"]).fingerprint == card["fingerprint"]:
-        return True
-    if (run.folder / "checkpoint.npz").is_file():
-        raise ValueError(
-            f"{path.name} has changed since {short(run.folder)} was prepared and trained; choose "
-            "another RUN_NAME for the new pictures."
-        )
-    return False
+    if path is None or not card["fingerprint"]:
+        return ""
+    if background and background != card["background"]:
+        return f"The background of the pictures was {card['background']} and is {background} now"
+    if open_path(path).fingerprint != card["fingerprint"]:
+        return f"The files of {path.name} have changed"
+    return ""
 
 
 def _load(path, card) -> PreparedImages:

@@ -177,13 +177,25 @@ def test_new_pictures_are_prepared_anew_until_they_were_trained_on(photos, capsy
     before = helpers.prepare(run)
     Image.fromarray(pixels(1)[0]).save(photos / "a" / "new.png")
     after = helpers.prepare(run)
-    assert "have changed since they were prepared" in capsys.readouterr().out
+    assert "The files of photos have changed since they" in capsys.readouterr().out
     count = len(before.train_images) + len(before.test_images)
     assert len(after.train_images) + len(after.test_images) == count + 1
     (run.folder / "checkpoint.npz").write_bytes(b"trained")
     (photos / "a" / "new.png").unlink()
-    with pytest.raises(ValueError, match="photos has changed since runs/photos-tiny was prepared"):
+    with pytest.raises(ValueError, match="photos have changed since runs/photos-tiny was prepared"):
         helpers.prepare(run)
+
+
+def test_another_background_is_prepared_anew(photos):
+    Image.new("RGBA", (40, 40), (255, 0, 0, 0)).save(photos / "a" / "glass.png")
+    run = helpers.open_run(str(photos))
+    for background, value in (("black", 0), ("white", 255)):
+        images = helpers.prepare(run, background)
+        both = np.concatenate([images.train_images, images.test_images])
+        assert images.card["background"] == background
+        assert [image.max() for image in both if image.min() == image.max()] == [value]
+    helpers.prepare(run, "black")
+    assert helpers.prepare(run).card["background"] == "black"
 
 
 def test_prepared_pictures_outlive_their_folder(photos):
