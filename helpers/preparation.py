@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers.drive import fetch_run, open_drive, save_run
+from helpers.drive import MOUNT_POINT, fetch_run, open_drive, save_run
 from helpers.environment import PROFILES, Profile, current_profile, runs_folder, short
 from helpers.files import load_arrays, replacing, save_json
 from helpers.pixels import conform
@@ -88,6 +88,8 @@ def open_run(
     name = name or "-".join(part for part in parts if part != "0")
     if Path(name).name != name or name == "..":
         raise ValueError(f"RUN_NAME is {name!r}; it names one folder, so it has no slash or dots.")
+    if dataset.startswith(MOUNT_POINT):
+        open_drive(dataset)  # so that the pictures are there
     drive = open_drive(save_to_drive)
     archive = drive / f"{name}.zip" if drive else None
     run = Run(name, runs_folder() / name, dataset, image_size, channels, profile, archive)
@@ -101,11 +103,13 @@ def open_run(
 
 def _require_same(run, card):
     """Refuse a folder that holds other images than the run asks for."""
-    size, channels = card["image_shape"][0], card["image_shape"][2]
-    wanted = [slug(run.dataset), run.image_size or size, run.channels or channels, run.profile.name]
-    found = [slug(card["dataset"]), size, channels, card["profile"]]
+    size, _, channels = card["image_shape"]
+    kinds = {1: "gray", 3: "in colour"}
+    found = [slug(card["dataset"]), size, card["profile"], kinds[channels]]
+    wanted = [slug(run.dataset), run.image_size or size, run.profile.name]
+    wanted.append(kinds[run.channels or channels])
     if wanted != found:
-        text = "{} at {} pixels with {} channels in profile {}"
+        text = "{} at {} pixels in profile {}, {}"
         raise ValueError(
             f"{short(run.folder)} holds {text.format(*found)}, not {text.format(*wanted)}; "
             "choose another RUN_NAME."
@@ -348,7 +352,9 @@ def _card_path(run):
 def _read_card(run) -> dict:
     try:
         card = json.loads(_card_path(run).read_text(encoding="utf-8"))
-        card["dataset"], card["image_shape"][2], card["profile"]  # what open_run compares
+        card["dataset"], card["profile"], card["fingerprint"]  # what is compared later
+        if card["image_shape"][2] not in (1, 3):
+            raise ValueError("neither gray nor colour")
         return card
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(

@@ -133,7 +133,7 @@ def test_unknown_profile(name, monkeypatch, tmp_path):
     ],
 )
 def test_folder_of_another_run(card, parts, tmp_path):
-    own = {"dataset": "mnist", "image_shape": [28, 28, 1], "profile": "tiny"}
+    own = {"dataset": "mnist", "image_shape": [28, 28, 1], "profile": "tiny", "fingerprint": ""}
     folder = tmp_path / "digits"
     folder.mkdir()
     (folder / "dataset.json").write_text(json.dumps(own))

@@ -131,8 +131,8 @@ def test_a_run_of_another_data_set_is_refused(alone):
         execute("04_training", alone.folder, DATASET="mnist", RUN_NAME=RUN)
     assert failure.value.ename == "ValueError"
     assert failure.value.evalue == (
-        f"runs/{RUN} holds fashion_mnist at 28 pixels in profile tiny, not mnist at 28 pixels in "
-        "profile tiny; choose another RUN_NAME."
+        f"runs/{RUN} holds fashion_mnist at 28 pixels in profile tiny, gray, not mnist at 28 "
+        "pixels in profile tiny, gray; choose another RUN_NAME."
     )
     assert contents(alone.run) == before
 
