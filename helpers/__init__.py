@@ -17,10 +17,10 @@ from helpers.checkpoints import Checkpoint
 from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
+from helpers.features import FeatureSpace, classify, feature_space
 from helpers.files import load_model, load_table, save_json, save_model, sha256
 from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
 from helpers.networks import (
-    classify,
     default_feature_maps,
     load_networks,
     load_trained,

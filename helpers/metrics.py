@@ -62,24 +62,50 @@ def nearest_distances(queries, references, block=500) -> tuple[np.ndarray, np.nd
     """Distance of each query image to its nearest reference image, and which one that is.
 
     Args:
-        queries, references: arrays (n, ...) and (m, ...) with equal trailing shape.
-        block: queries compared at once; bounds the memory.
+        queries, references: arrays (n, ...) and (m, ...) with equal trailing shape, also mapped
+            from a file. uint8 is read as x / 255, block by block; other numbers as they are.
+        block: images of each kind compared at once; bounds the memory.
 
     Returns:
-        Euclidean distances, float (n,), in the units of the images; indices, int (n,).
+        Euclidean distances, float32 (n,), of images in [0, 1] where they are uint8, else in the
+        units of the images; indices, int (n,), of the first where several are equally near.
+
+    Raises:
+        ValueError: there are no references, or the trailing shapes differ.
     """
-    queries = np.reshape(queries, (len(queries), -1)).astype(np.float32)
-    references = np.reshape(references, (len(references), -1)).astype(np.float32)
-    reference_norms = np.sum(references**2, axis=1)
-    distances, indices = [], []
-    for start in range(0, len(queries), block):
-        part = queries[start : start + block]
-        squared = np.sum(part**2, axis=1)[:, None] + reference_norms - 2 * part @ references.T
-        nearest = squared.argmin(axis=1)
-        indices.append(nearest)
-        # The expanded square cancels badly for near copies, so measure the winner directly.
-        distances.append(np.linalg.norm(part - references[nearest], axis=1))
-    return np.concatenate(distances), np.concatenate(indices)
+    if not len(references) or queries.shape[1:] != references.shape[1:]:
+        raise ValueError(
+            f"Images of shapes {queries.shape} and {references.shape} cannot be compared; all but "
+            "the first number must be equal, and there must be a reference."
+        )
+    squared = np.full(len(queries), np.inf, np.float32)
+    indices = np.zeros(len(queries), int)
+    for first in range(0, len(references), block):
+        others = _rows(references[first : first + block])
+        norms = np.sum(others**2, axis=1)
+        for start in range(0, len(queries), block):
+            part = _rows(queries[start : start + block])
+            found = np.sum(part**2, axis=1)[:, None] + norms - 2 * part @ others.T
+            nearest, place = found.min(axis=1), slice(start, start + block)
+            nearer = nearest < squared[place]
+            indices[place] = np.where(nearer, first + found.argmin(axis=1), indices[place])
+            squared[place] = np.where(nearer, nearest, squared[place])
+    # The expanded square cancels badly for near copies, so measure the winners directly.
+    distances = [
+        np.linalg.norm(
+            _rows(queries[start : start + block])
+            - _rows(references[indices[start : start + block]]),
+            axis=1,
+        )
+        for start in range(0, len(queries), block)
+    ]
+    return np.concatenate([np.zeros(0, np.float32), *distances]), indices
+
+
+def _rows(images) -> np.ndarray:
+    """One float32 row per image; uint8 [0, 255] becomes [0, 1]."""
+    rows = np.reshape(images, (len(images), -1))
+    return np.float32(rows) / 255 if rows.dtype == np.uint8 else np.float32(rows)
 
 
 def _square_root(covariance) -> np.ndarray:

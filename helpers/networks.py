@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from helpers.environment import ASSETS, short
 from helpers.files import load_model
-from helpers.pipeline import normalise, to_uint8
-from helpers.pixels import resize
 from helpers.sources import SOURCES
 from helpers.taught import taught
 
@@ -93,28 +90,3 @@ def load_trained(run) -> tuple[keras.Model, keras.Model, Path]:
         f"{short(run.folder)} holds no trained networks, and none are shipped for {run.dataset} "
         f"at {run.image_size} pixels; run notebook 4 with the same parameters first."
     )
-
-
-def classify(dataset: str, images) -> tuple[np.ndarray, np.ndarray]:
-    """Features and class probabilities of images, by the shipped classifier of a data set.
-
-    Args:
-        dataset: a data set that has a shipped classifier.
-        images: uint8, or float in [-1, 1]; (N, H, W, 1). Floats are rounded to uint8 first, so
-            that real and generated images are treated alike, and all are resized to 28 pixels.
-
-    Returns:
-        Features float32 (N, 64), each at least 0, and probabilities float32 (N, 10).
-
-    Raises:
-        FileNotFoundError: no classifier is shipped for that data set.
-    """
-    classifier = load_model(ASSETS / "classifiers" / f"{dataset}.keras")
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        images = to_uint8(images)
-    both = keras.Model(
-        classifier.inputs, [classifier.get_layer("features").output, classifier.outputs[0]]
-    )
-    features, logits = both.predict(normalise(resize(images, 28)), batch_size=500, verbose=0)
-    return features, keras.ops.convert_to_numpy(keras.ops.softmax(logits))

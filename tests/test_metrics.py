@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helpers import frechet_distance, gaussian_distance, nearest_distances
+from helpers import frechet_distance, gaussian_distance, metrics, nearest_distances
 
 
 def gaussian(seed, dimensions, rank=None):
@@ -94,12 +94,49 @@ def test_nearest_against_brute_force(kind, block):
     if kind is np.float32:
         queries, references = queries / 127.5 - 1, references / 127.5 - 1
     distances, indices = nearest_distances(queries.astype(kind), references.astype(kind), block)
-    every = [[np.sqrt(np.sum((float_(q) - float_(r)) ** 2)) for r in references] for q in queries]
+    unit = 255 if kind is np.uint8 else 1  # bytes are read as [0, 1]
+    every = [[np.linalg.norm((float_(q) - float_(r)) / unit) for r in references] for q in queries]
     np.testing.assert_array_equal(indices, np.argmin(every, axis=1))
     np.testing.assert_allclose(distances, np.min(every, axis=1), rtol=1e-5, atol=1e-6)
     assert distances[5] == distances[22] == 0 and (indices[5], indices[22]) == (41, 0)
-    assert distances[9] == pytest.approx(128 if kind is np.uint8 else 128 / 127.5)
+    assert distances[9] == pytest.approx(128 / 255 if kind is np.uint8 else 128 / 127.5)
     assert (np.delete(distances, [5, 22]) > 0).all()
+
+
+def test_nearest_reads_mapped_files_block_by_block(tmp_path, monkeypatch):
+    random = np.random.default_rng(8)
+    references = random.integers(0, 256, (53, 6, 6, 3), dtype=np.uint8)
+    queries = random.integers(0, 256, (9, 6, 6, 3), dtype=np.uint8)
+    queries[4] = references[52]
+    np.save(tmp_path / "references.npy", references)
+    mapped = np.load(tmp_path / "references.npy", mmap_mode="r")
+    converted = []
+    rows = metrics._rows
+    monkeypatch.setattr(metrics, "_rows", lambda x: converted.append(len(x)) or rows(x))
+    distances, indices = nearest_distances(queries, mapped, block=10)
+    assert max(converted) <= 10
+    assert isinstance(mapped, np.memmap)
+    every = np.linalg.norm(
+        queries.reshape(9, 1, -1) / 255 - references.reshape(1, 53, -1) / 255, axis=-1
+    )
+    np.testing.assert_array_equal(indices, every.argmin(axis=1))
+    np.testing.assert_allclose(distances, every.min(axis=1), atol=1e-5)
+    assert distances[4] == 0 and distances.dtype == np.float32
+
+
+def test_nearest_takes_the_first_of_equals():
+    references = np.zeros((7, 2, 2, 1), np.uint8)
+    for block in (1, 3, 500):
+        assert nearest_distances(references[:2], references, block)[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("queries", "references"), [((2, 4, 4, 1), (3, 4, 4, 3)), ((2, 4), (0, 4))]
+)
+def test_nearest_refuses_what_cannot_be_compared(queries, references):
+    with pytest.raises(ValueError, match="cannot be compared") as caught:
+        nearest_distances(np.zeros(queries), np.zeros(references))
+    assert "\n" not in str(caught.value)
 
 
 def float_(image):

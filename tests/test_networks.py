@@ -1,10 +1,9 @@
-"""Which networks a notebook works with, and the shipped classifiers."""
+"""Which networks a notebook works with, and the builders of lesson 3."""
 
 import ast
 import inspect
 import itertools
 import json
-import zipfile
 
 import keras
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 import helpers
 from helpers import networks
-from helpers.environment import ASSETS, ROOT
+from helpers.environment import ROOT
 
 SHAPE = (8, 8, 1)
 LESSON = helpers.taught("03_architecture")
@@ -280,46 +279,3 @@ def test_networks_that_are_built_follow_the_rule(profile, maps, monkeypatch):
     for network, build in zip(built, BUILDERS.values(), strict=True):
         expected = build((64, 64, 3), feature_maps=maps)
         assert [w.shape for w in network.weights] == [w.shape for w in expected.weights]
-
-
-# Classifiers.
-
-
-@pytest.mark.parametrize(("dataset", "least"), [("fashion_mnist", 0.9), ("mnist", 0.985)])
-def test_classifier_judges_held_out_images(dataset, least, monkeypatch):
-    monkeypatch.setattr(networks, "ASSETS", ASSETS)
-    arrays, _ = helpers.load_source(dataset, whole=False)
-    features, probabilities = helpers.classify(dataset, arrays["test_images"])
-    assert features.shape == (2000, 64) and probabilities.shape == (2000, 10)
-    assert features.dtype == probabilities.dtype == np.float32
-    assert features.min() >= 0 and features.std() > 0.1
-    assert probabilities.min() >= 0
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    assert np.mean(probabilities.argmax(axis=1) == arrays["test_labels"]) >= least
-
-
-def test_classifier_treats_bytes_and_floats_alike(monkeypatch):
-    monkeypatch.setattr(networks, "ASSETS", ASSETS)
-    images = helpers.load_source("mnist", whole=False)[0]["test_images"][:20]
-    from_bytes = helpers.classify("mnist", images)
-    noise = np.random.default_rng(0).uniform(-0.3, 0.3, images.shape) / 127.5
-    floats = np.clip(helpers.normalise(images) + noise, -1, 1)
-    for expected, found in zip(from_bytes, helpers.classify("mnist", floats), strict=True):
-        np.testing.assert_array_equal(expected, found)
-    larger = helpers.classify("mnist", helpers.resize(images, 32))[1]
-    assert np.mean(larger.argmax(1) == from_bytes[1].argmax(1)) >= 0.9
-
-
-def test_classifiers_are_the_recorded_files():
-    folder = ASSETS / "classifiers"
-    recorded = json.loads((folder / "classifiers.json").read_text(encoding="utf-8"))
-    assert set(recorded) == {"fashion_mnist", "mnist"}
-    for dataset, least in (("fashion_mnist", 0.9), ("mnist", 0.985)):
-        path = folder / f"{dataset}.keras"
-        assert recorded[dataset]["sha256"] == helpers.sha256(path)
-        assert recorded[dataset]["test_images"] == 10_000
-        assert recorded[dataset]["accuracy"] >= least
-        with zipfile.ZipFile(path) as archive:
-            written_by = json.loads(archive.read("metadata.json"))["keras_version"]
-        assert written_by == recorded[dataset]["keras"]
-        assert written_by.startswith("3.13.")  # the floor: a newer file would not load in Colab
