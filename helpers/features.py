@@ -12,7 +12,7 @@ import tensorflow as tf
 from helpers.environment import ASSETS
 from helpers.files import load_model, sha256
 from helpers.pipeline import normalise, to_uint8
-from helpers.preparation import resize
+from helpers.pixels import resize
 
 _BLOCK = 500  # images described at once; bounds the memory
 
