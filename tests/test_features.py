@@ -4,12 +4,14 @@ import json
 import zipfile
 
 import numpy as np
+import papermill
 import pytest
+from lessons import NOTEBOOKS, RUN, printed
 
 import helpers
 from helpers import features
 from helpers.environment import ASSETS
-from helpers.files import load_arrays
+from helpers.files import load_arrays, save_arrays
 
 RANDOM_SHA256 = "44891839087f2e8af5c4437121f5f400e2476e43fb2621f8702d3377ba61a2d8"
 FASHION = {
@@ -227,3 +229,42 @@ def test_classifiers_are_the_recorded_files():
             written_by = json.loads(archive.read("metadata.json"))["keras_version"]
         assert written_by == recorded[dataset]["keras"]
         assert written_by.startswith("3.13.")  # the floor: a newer file would not load in Colab
+
+
+# Lesson 5
+
+
+def test_lesson_5_scores_few_images_without_labels(tmp_path, monkeypatch):
+    """Thirty held-out images, no labels, augmented: one line for each, and nothing raises."""
+    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path))
+    monkeypatch.setenv("DCGAN_PROFILE", "tiny")
+    run = helpers.open_run("fashion_mnist")
+    images = helpers.prepare(run)
+    arrays = {
+        "train_images": images.train_images,
+        "train_labels": images.train_labels * 0,
+        "test_images": images.test_images[:30],
+        "test_labels": images.test_labels[:30] * 0,
+    }
+    save_arrays(run.folder / "images.npz", **arrays)
+    card = images.card | {"labelled": False, "class_names": ["all images"], "augmented": True}
+    helpers.save_json(run.folder / "dataset.json", card)
+    executed = papermill.execute_notebook(
+        NOTEBOOKS / "05_evaluation.ipynb",
+        None,
+        cwd=NOTEBOOKS,
+        kernel_name="python3",
+        progress_bar=False,
+    )
+    text = printed(executed)
+    for line in ("No classifier is shipped", "Fewer images than the 64 features", "Not valid"):
+        assert text.count(line) == 1, line
+    assert "confidence" not in text and "classes found" not in text
+    metrics = json.loads((tmp_path / RUN / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["class_shares"] is metrics["mean_confidence"] is None
+    assert metrics["feature_space"] == {
+        "name": "random convolutions, no labels",
+        "sha256": RANDOM_SHA256,
+    }
+    assert metrics["images_each"] == 30 and metrics["frechet_distance"] > 0
+    assert metrics["median_nearest_distance"]["valid"] is False
