@@ -87,6 +87,6 @@ def load_trained(run) -> tuple[keras.Model, keras.Model, Path]:
             generator, discriminator = (load_model(folder / name) for name in names)
             return generator, discriminator, folder
     raise FileNotFoundError(
-        f"{short(run.folder)} holds no trained networks, and none are shipped for {run.dataset} "
-        f"at {run.image_size} pixels; run notebook 4 with the same parameters first."
+        f"{short(run.folder)} holds no trained networks, and none are shipped for such images; run "
+        "notebook 4 with the same parameters first."
     )
