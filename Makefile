@@ -6,7 +6,8 @@
 # make test-colab        every test, with Colab's versions
 # make bench             memory, shuffling and speed of the input pipeline
 # make notebooks         execute the notebooks in place, to commit them
-# make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network)
+# make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
+#                        only with EMOJI_ZIP=path)
 # make repository SLUG=owner/name    after forking: write the new address everywhere
 # make clean-runs        forget all trainings
 PYTHON ?= python3
@@ -49,6 +50,9 @@ notebooks: .venv/installed
 assets: .venv-floor/installed
 	.venv-floor/bin/python -m assets.make.datasets
 	.venv-floor/bin/python -m assets.make.classifiers
+ifdef EMOJI_ZIP
+	.venv-floor/bin/python -m assets.make.emoji "$(EMOJI_ZIP)"
+endif
 	.venv-floor/bin/python -m assets.make.trained_run
 
 repository:
