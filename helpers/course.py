@@ -35,7 +35,7 @@ def main():
             execute_in_place()
     except papermill.PapermillExecutionError as error:
         raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}") from None
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
 
 

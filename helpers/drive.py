@@ -10,6 +10,7 @@ from helpers.environment import hosting, short
 from helpers.files import replacing
 
 MOUNT_POINT = "/content/drive"
+LARGEST = 300_000_000  # bytes; larger sets of images are prepared again on the next machine
 KNOWN = ".archives"  # in a run's folder: the archives, one id a line, that it has seen
 
 
@@ -50,6 +51,12 @@ def save_run(run) -> None:
         return
     name = uuid.uuid4().hex
     try:
+        if run.archive.is_file() and _name(run.archive) not in _known(run):
+            print(
+                f"Not saved to Drive: another machine has saved {run.archive.name} since; choose "
+                "another RUN_NAME to keep both."
+            )
+            return
         with open(run.folder / KNOWN, "a", encoding="utf-8") as file:
             file.write(name + "\n")
         with tempfile.TemporaryDirectory() as folder:
@@ -75,11 +82,10 @@ def fetch_run(run) -> None:
         others = sorted(path.name for path in run.archive.parent.glob("*.zip"))
         print(f"On Drive: no {run.archive.name} yet; there is {', '.join(others) or 'nothing'}.")
         return
-    known = run.folder / KNOWN
     try:
         with zipfile.ZipFile(run.archive) as archive:
             name = archive.comment.decode()
-            if known.is_file() and name in known.read_text(encoding="utf-8").split():
+            if name in _known(run):
                 return
             if run.folder.exists() and any(run.folder.iterdir()):
                 raise ValueError(
@@ -94,12 +100,28 @@ def fetch_run(run) -> None:
     print(f"Fetched from Drive: {run.archive.name}.")
 
 
+def _name(archive) -> str:
+    """The id of an archive; "" of what is no archive."""
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return file.comment.decode()
+    except zipfile.BadZipFile:
+        return ""
+
+
+def _known(run) -> list[str]:
+    """The ids of the archives that this machine has read or written."""
+    known = run.folder / KNOWN
+    return known.read_text(encoding="utf-8").split() if known.is_file() else []
+
+
 def _pack(folder, path, name) -> None:
-    """Put every file of a run but hidden ones and executed notebooks into a zip."""
+    """Put every file of a run into a zip, but hidden ones, executed notebooks and huge images."""
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.rglob("*")):
             parts = file.relative_to(folder).parts
-            if file.is_file() and parts[0] != "executed" and not parts[-1].startswith("."):
+            left_out = parts[0] == "executed" or any(part.startswith(".") for part in parts)
+            if file.is_file() and not left_out and file.stat().st_size <= LARGEST:
                 archive.write(file, "/".join(parts))
         archive.comment = name.encode()
 

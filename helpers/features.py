@@ -13,6 +13,7 @@ from helpers.environment import ASSETS
 from helpers.files import load_model, sha256
 from helpers.pipeline import normalise, to_uint8
 from helpers.pixels import resize
+from helpers.sources import SOURCES
 
 _BLOCK = 500  # images described at once; bounds the memory
 
@@ -62,11 +63,11 @@ def feature_space(card: dict) -> FeatureSpace:
     the card says nothing against labels; else random convolutions, which need no labels.
 
     Args:
-        card: `images.card`; used are dataset, title, image_shape, class_names and, where it is
-            there, labelled.
+        card: `images.card`; used are dataset, title, image_shape, class_names and labelled.
     """
     path = ASSETS / "classifiers" / f"{card['dataset']}.keras"
-    if path.is_file() and card["image_shape"][-1] == 1 and card.get("labelled", True):
+    known = card["dataset"] in SOURCES and path.is_file()
+    if known and card["image_shape"][-1] == 1 and card["labelled"]:
         return FeatureSpace(
             f"the shipped {card['title']} classifier",
             sha256(path),

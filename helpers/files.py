@@ -100,6 +100,8 @@ def load_arrays(path, in_memory: int | None = None) -> dict[str, np.ndarray]:
                 mapped = in_memory is not None and entry.file_size > in_memory
                 arrays[name] = _map_array(path, file.zip, entry) if mapped else file[name]
             return arrays
+    except (MemoryError, PermissionError):
+        raise
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds for a bad file
         raise ValueError(
             f"{short(path)} is damaged or is not an .npz file of this course; "

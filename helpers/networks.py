@@ -71,21 +71,36 @@ def shipped_run(dataset: str) -> Path:
     return folder
 
 
-def load_trained(run) -> tuple[keras.Model, keras.Model, Path]:
+def load_trained(run, image_shape) -> tuple[keras.Model, keras.Model, Path]:
     """The trained generator and discriminator for a run, and the folder they came from.
 
     They are the run's own, or where it has none, the shipped pair of the same images.
 
+    Args:
+        image_shape: (height, width, channels) of the prepared images.
+
     Raises:
         FileNotFoundError: neither exists.
+        ValueError: the run's own are for images of another shape.
     """
     names = ("generator_trained.keras", "discriminator_trained.keras")
-    shipped = ASSETS / "trained" / f"{run.dataset}-{run.image_size}"
-    for folder, whose in ((run.folder, "yours"), (shipped, "the shipped ones")):
-        if all((folder / name).is_file() for name in names):
+    places = [(run.folder, "yours")]
+    if run.dataset in SOURCES:
+        shipped = ASSETS / "trained" / f"{run.dataset}-{run.image_size}"
+        places.append((shipped, "the shipped ones"))
+    for folder, whose in places:
+        if not all((folder / name).is_file() for name in names):
+            continue
+        generator, discriminator = (load_model(folder / name) for name in names)
+        if generator.output_shape[1:] == tuple(image_shape):
             print(f"Trained networks: {whose}, from {short(folder)}.")
-            generator, discriminator = (load_model(folder / name) for name in names)
             return generator, discriminator, folder
+        if folder == run.folder:
+            raise ValueError(
+                f"The trained networks in {short(folder)} make images of shape "
+                f"{generator.output_shape[1:]}, the prepared images have {tuple(image_shape)}; run "
+                "notebook 4 again."
+            )
     raise FileNotFoundError(
         f"{short(run.folder)} holds no trained networks, and none are shipped for such images; run "
         "notebook 4 with the same parameters first."

@@ -24,25 +24,23 @@ def require_packages() -> None:
         ImportError: one sentence: what is missing or too old, and how to get it.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
-    if not missing:
-        _require_keras(version("keras"))
-        return
     place = hosting()
-    if place and HARMLESS.issuperset(missing):
+    if place and missing and HARMLESS.issuperset(missing):
         print(f"Installing {', '.join(missing)} ...", flush=True)
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
         importlib.invalidate_caches()
-    elif place:
+    elif place and missing:
         raise ImportError(
             f"This {place} machine has no {', '.join(missing)}; choose one with a GPU or a plain "
             "CPU (a TPU machine has no TensorFlow), then run this cell again."
         )
-    else:
+    elif missing:
         raise ImportError(
             f"This Python has no {', '.join(missing)}. In the course's folder run "
             "`python -m pip install -r requirements.txt` with it, or choose the Python of "
             "`.venv`, which `make run` sets up, as the notebook's kernel."
         )
+    _require_keras(version("keras"))
 
 
 def _require_keras(found):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -15,11 +16,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from helpers.collection import parse_background
 from helpers.drive import MOUNT_POINT, fetch_run, open_drive, save_run
-from helpers.environment import PROFILES, Profile, current_profile, runs_folder, short
+from helpers.environment import PROFILES, Profile, current_profile, hosting, runs_folder, short
 from helpers.files import load_arrays, replacing, save_json
 from helpers.pixels import conform
-from helpers.readers import UnreadablePicture, open_path
+from helpers.readers import UnreadablePicture, fingerprint
 from helpers.sources import SOURCES, Stream, find_path, find_source, is_known, open_source, slug
 
 SPLITS = ("train", "test")
@@ -86,9 +88,12 @@ def open_run(
     profile = current_profile()
     parts = [slug(dataset), str(image_size), profile.name]
     name = name or "-".join(part for part in parts if part != "0")
-    if Path(name).name != name or name == "..":
-        raise ValueError(f"RUN_NAME is {name!r}; it names one folder, so it has no slash or dots.")
-    if dataset.startswith(MOUNT_POINT):
+    if not re.fullmatch(r"\w[\w .+=-]{0,99}", name):
+        raise ValueError(
+            f"RUN_NAME is {name[:120]!r}; it names one folder: up to 100 letters, digits, spaces "
+            "and . _ - + =, the first a letter or digit."
+        )
+    if hosting() == "Colab" and dataset.startswith(MOUNT_POINT):
         open_drive(dataset)  # so that the pictures are there
     drive = open_drive(save_to_drive)
     archive = drive / f"{name}.zip" if drive else None
@@ -105,8 +110,8 @@ def _require_same(run, card):
     """Refuse a folder that holds other images than the run asks for."""
     size, _, channels = card["image_shape"]
     kinds = {1: "gray", 3: "in colour"}
-    found = [slug(card["dataset"]), size, card["profile"], kinds[channels]]
-    wanted = [slug(run.dataset), run.image_size or size, run.profile.name]
+    found = [_identity(card["dataset"]), size, card["profile"], kinds[channels]]
+    wanted = [_identity(run.dataset), run.image_size or size, run.profile.name]
     wanted.append(kinds[run.channels or channels])
     if wanted != found:
         text = "{} at {} pixels in profile {}, {}"
@@ -114,6 +119,12 @@ def _require_same(run, card):
             f"{short(run.folder)} holds {text.format(*found)}, not {text.format(*wanted)}; "
             "choose another RUN_NAME."
         )
+
+
+def _identity(dataset) -> str:
+    """What is compared: a known name as it is, of a file its name, for it may have moved."""
+    named = is_known(dataset) or dataset.startswith("tfds:")
+    return dataset if named else f"your files {slug(dataset)}"
 
 
 def prepare(run: Run, background: str = "") -> PreparedImages:
@@ -134,18 +145,20 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
             they were prepared and trained on; one sentence.
     """
     images_path = run.folder / "images.npz"
-    if _card_path(run).is_file() and images_path.is_file():
+    if _card_path(run).is_file():
         card = _read_card(run)
         change = _change(run, card, background)
-        if not change:
+        if images_path.is_file() and not change:
             print(f"Images: yours, from {short(images_path)}.")
             return _load(images_path, card)
-        if (run.folder / "checkpoint.npz").is_file():
+        if change and (run.folder / "checkpoint.npz").is_file():
             raise ValueError(
                 f"{change} since {short(run.folder)} was prepared and trained; choose another "
-                "RUN_NAME."
+                "RUN_NAME, or move your files away to go on with the prepared ones."
             )
-        print(f"{change} since they were prepared.")
+        if change:
+            print(f"{change} since they were prepared.")
+        background = background or card["background"]
     background = background or "white"
     source = open_source(run.dataset, run.profile == PROFILES["full"], background)
     size, channels = run.image_size or source.size, run.channels or source.channels
@@ -153,7 +166,13 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
     for left in run.folder.glob(f"{PARTIAL}*"):  # by a preparation that was killed
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=PARTIAL) as folder:
-        made = _read_pictures(source, run.profile, size, channels, Path(folder))
+        try:
+            made = _read_pictures(source, run.profile, size, channels, Path(folder))
+        except OSError as error:
+            raise OSError(
+                f"Could not prepare {source.about.title} ({error.strerror or error}). Free some "
+                "space, or set DCGAN_RUNS to a folder you can write."
+            ) from error
         if not len(made.labels["train"]) or not len(made.labels["test"]):
             raise ValueError(
                 f"{source.about.title} gives {len(made.labels['train'])} pictures to train on and "
@@ -174,11 +193,13 @@ def _change(run, card, background) -> str:
     path = None if is_known(run.dataset) else find_path(run.dataset)
     if path is None or not card["fingerprint"]:
         return ""
-    if background and background != card["background"]:
+    if background and parse_background(background) != parse_background(card["background"]):
         return f"The background of the pictures was {card['background']} and is {background} now"
-    if open_path(path).fingerprint != card["fingerprint"]:
-        return f"The files of {path.name} have changed"
-    return ""
+    try:
+        changed = fingerprint(path) != card["fingerprint"]
+    except OSError:  # as good as gone; the prepared images are not
+        changed = False
+    return f"The files of {path.name} have changed" if changed else ""
 
 
 def _load(path, card) -> PreparedImages:
@@ -227,7 +248,7 @@ def _read_pictures(source, profile, size, channels, folder) -> _Made:
                 held_out = number % HELD_OUT == 0
                 split = given if given != "all" else ("train", "test")[held_out]
                 made.hashes.append(number)
-                made.one_colour += int(image.min() == image.max())
+                made.one_colour += int((image == image[:1, :1]).all())
                 made.labels[split].append(label)
                 files[split].write(pixels)
     return made
@@ -291,9 +312,10 @@ def _pack_arrays(path, made, image_shape) -> None:
 
 def _balanced(labels, count) -> np.ndarray:
     """Indices of the first images of each class, `count` in all as equally as it goes."""
+    by_class = np.argsort(labels, kind="stable")
+    _, first, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     ranks = np.empty(len(labels), int)  # an image's number within its class
-    for label in np.unique(labels):
-        ranks[labels == label] = np.arange(np.sum(labels == label))
+    ranks[by_class] = np.arange(len(labels)) - np.repeat(first, counts)
     return np.sort(np.argsort(ranks, kind="stable")[:count])
 
 
@@ -327,7 +349,8 @@ def _make_card(run, source, made, image_shape, background) -> dict:
         "skipped_first": [f"{name} ({reason})" for name, reason in made.skipped[:5]],
         "duplicates": len(made.hashes) - len(set(made.hashes)),
         "one_colour": made.one_colour,
-        "fingerprint": source.fingerprint,
+        "fingerprint": source.fingerprint,  # of the learner's files
+        "images": hashlib.blake2b(np.array(made.hashes, np.uint64), digest_size=16).hexdigest(),
     }
 
 
@@ -352,7 +375,8 @@ def _card_path(run):
 def _read_card(run) -> dict:
     try:
         card = json.loads(_card_path(run).read_text(encoding="utf-8"))
-        card["dataset"], card["profile"], card["fingerprint"]  # what is compared later
+        for key in ("dataset", "profile", "fingerprint", "background", "labelled", "images"):
+            card[key]
         if card["image_shape"][2] not in (1, 3):
             raise ValueError("neither gray nor colour")
         return card

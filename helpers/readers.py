@@ -28,8 +28,8 @@ from helpers.collection import (
 from helpers.tables import read_arrays, read_csv
 
 __all__ = [
-    "Collection", "UnreadablePicture", "open_path", "read_arrays", "read_csv", "read_folder",
-    "read_zip",
+    "Collection", "UnreadablePicture", "fingerprint", "open_path", "read_arrays", "read_csv",
+    "read_folder", "read_zip",
 ]  # fmt: skip
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
@@ -82,7 +82,7 @@ def read_folder(path, background="white") -> Collection:
     files = sorted(_picture_files(top))
     if not files:
         raise ValueError(f"{shown_path(top)} {_NO_PICTURES}")
-    names = [name for name, _, _ in files]
+    names = [name for name, _ in files]
 
     def read(index):
         try:
@@ -94,8 +94,18 @@ def read_folder(path, background="white") -> Collection:
             raise UnreadablePicture(f"more than {MOST_BYTES // 1_000_000} MB")
         return decode(data, names[index], background)
 
-    fingerprint = digest(*(str(part) for file in files for part in file))
-    return Collection([_text(name) for name in names], read, fingerprint, *_classes(names))
+    return Collection([_text(name) for name in names], read, _listing(files), *_classes(names))
+
+
+def fingerprint(path) -> str:
+    """That of `open_path(path)`, without reading a picture."""
+    path = require_existing(path)
+    return _listing(sorted(_picture_files(path))) if path.is_dir() else fingerprint_of(path)
+
+
+def _listing(files) -> str:
+    """Fingerprint of names and sizes. A copy of a folder has other times, so they do not count."""
+    return digest(*(str(part) for file in files for part in file))
 
 
 _NO_PICTURES = (
@@ -105,7 +115,7 @@ _NO_PICTURES = (
 
 
 def _picture_files(top):
-    """Relative name with "/", size and time of every picture below `top`."""
+    """Relative name with "/" and size of every picture below `top`."""
 
     def refuse(error):
         name = Path(error.filename or top).name
@@ -124,10 +134,10 @@ def _picture_files(top):
             try:
                 status = path.stat()
             except OSError:  # a link to nothing: read() says so
-                yield relative, -1, -1
+                yield relative, -1
                 continue
             if stat.S_ISREG(status.st_mode):  # not a pipe, which would block
-                yield relative, status.st_size, status.st_mtime_ns
+                yield relative, status.st_size
 
 
 def read_zip(path, background="white") -> Collection:

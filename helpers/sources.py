@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.environment import ASSETS, ROOT
+from helpers.environment import ASSETS, ROOT, runs_folder
 from helpers.files import load_arrays
 from helpers.readers import Collection, UnreadablePicture, open_path, read_csv
 
@@ -194,6 +194,8 @@ def is_known(dataset: str) -> bool:
 
 def slug(dataset: str) -> str:
     """A short name for a run's folder: `cifar10` for "tfds:cifar10", `cats` for "my/cats.zip"."""
+    if dataset.startswith("tfds:"):
+        return re.sub(r"[^\w-]+", "_", dataset.removeprefix("tfds:")) or "images"
     name = re.split(r"[/\\:]", dataset.rstrip("/\\"))[-1]
     return re.sub(r"[^\w-]+", "_", name.rsplit(".", 1)[0] if "." in name[1:] else name) or "images"
 
@@ -229,6 +231,12 @@ def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
     path = find_path(dataset)
     if path is None:
         find_source(dataset)  # raises, and names what there is
+    for inside in (ROOT, runs_folder()):
+        if inside.resolve().is_relative_to(path.resolve()):
+            raise ValueError(
+                f"The folder {path.resolve().name} holds the course itself; put your pictures into "
+                "a folder of their own."
+            )
     collection = open_path(path, background)
     size, channels = _look_at(collection)
     about = Source(path.name, "your own", "yours to know", "yours to know", collection.class_names)
@@ -245,9 +253,12 @@ def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
 
 def find_path(dataset: str) -> Path | None:
     """The existing file or folder that `dataset` names, or None."""
-    path = Path(dataset).expanduser()
-    places = (path, ROOT / path) if dataset else ()
-    return next((place for place in places if place.exists()), None)
+    try:
+        path = Path(dataset).expanduser()
+        places = (path, ROOT / path) if dataset else ()
+        return next((place for place in places if place.exists()), None)
+    except (OSError, RuntimeError, ValueError):  # a name no file can have
+        return None
 
 
 def _collect(images, labels, class_names) -> Collection:
@@ -269,9 +280,12 @@ def _look_at(collection) -> tuple[int, int]:
             continue
         sides.append(min(image.shape[:2]))
         gray = gray and bool((image == image[..., :1]).all())
-    side = np.median(sides) if sides else USUAL_SIZES[-1]
-    size = next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
-    return size, 1 if gray and sides else 3
+    return _usual_size(np.median(sides or USUAL_SIZES[-1:])), 1 if gray and sides else 3
+
+
+def _usual_size(side) -> int:
+    """The smallest usual size that holds `side` pixels, at most 64."""
+    return next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
 
 
 def _open_sign_language() -> Opened:
@@ -321,13 +335,8 @@ def _open_tensorflow_datasets(name) -> Opened:
     try:
         import tensorflow_datasets as tfds
 
-        builder = tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
-    except Exception as error:  # broken by protobuf in Colab, or no such set
-        if type(error).__name__ == "DatasetNotFoundError":
-            raise ValueError(
-                f"tensorflow-datasets has no set {name!r}; its catalogue is at "
-                "https://www.tensorflow.org/datasets/catalog/overview."
-            ) from None
+        make_builder = tfds.builder
+    except Exception as error:  # missing, or broken by protobuf in Colab
         print(f"Not from tensorflow-datasets ({type(error).__name__}: {_first_line(error)}).")
         if name in ("cifar10", "cifar100"):
             return _open_cifar(name)
@@ -335,6 +344,13 @@ def _open_tensorflow_datasets(name) -> Opened:
             f"tensorflow-datasets cannot be used here, and {name} is nowhere else. In Colab, run "
             '`%pip install "tensorflow-metadata<1.18"` in a new cell and restart the session.'
         ) from None
+    try:
+        builder = make_builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
+    except Exception as error:  # tensorflow-datasets raises many kinds for a name it does not know
+        raise ValueError(
+            f"tensorflow-datasets has no set {name!r} ({_first_line(error)}); its catalogue is at "
+            "https://www.tensorflow.org/datasets/catalog/overview."
+        ) from error
     features = builder.info.features
     keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     if not keys:
@@ -343,29 +359,41 @@ def _open_tensorflow_datasets(name) -> Opened:
         )
     key = "image" if "image" in keys else keys[0]
     if not builder.data_path.exists():
-        _require_server(_KERAS_SERVER, "tensorflow-datasets")
-        builder.download_and_prepare()
+        try:
+            _require_server(_KERAS_SERVER, "tensorflow-datasets")
+            builder.download_and_prepare()
+        except Exception as error:  # offline, to be downloaded by hand, no space, and more
+            raise ValueError(
+                f"{name} could not be downloaded ({_first_line(error)}); check the network and the "
+                "set's page in the catalogue of tensorflow-datasets."
+            ) from error
     label = features.get("label")
     class_names = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
 
     def stream(split):
         def items():
             for example in builder.as_dataset(split=split):
-                image = example[key].numpy()
+                image = example[key].numpy()[..., :3]
+                if image.dtype == np.uint16:
+                    image = np.uint8(image // 257)
                 number = int(example["label"].numpy()) if class_names else 0
-                yield np.uint8(image // 257) if image.dtype == np.uint16 else image, number
+                if image.dtype != np.uint8 or number < 0:
+                    raise ValueError(
+                        f"{name} has images of type {image.dtype} and a label {number}; needed are "
+                        "uint8 or uint16, and labels from 0. Choose another set."
+                    )
+                yield image, number
 
         return Stream(builder.info.splits[split].num_examples, items, class_names)
 
     names = list(builder.info.splits)
-    held_out = next((split for split in ("test", "validation") if split in names), None)
+    held_out = next((split for split in ("validation", "test") if split in names), None)
     if "train" in names and held_out:
         splits = {"train": stream("train"), "test": stream(held_out)}
     else:
         splits = {"all": stream("train" if "train" in names else names[0])}
     sides = [side for side in features[key].shape[:2] if side]
-    side = min(sides, default=USUAL_SIZES[-1])
-    size = next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
+    size = _usual_size(min(sides, default=USUAL_SIZES[-1]))
     about = Source(
         title=name,
         url=builder.info.homepage or f"https://www.tensorflow.org/datasets/catalog/{name}",

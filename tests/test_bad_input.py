@@ -105,7 +105,7 @@ def test_frames_that_make_no_gif(frames, parts, tmp_path):
         (lambda: helpers.open_run("cifar"), ["'cifar'", "fashion_mnist", "mnist"]),
         (lambda: helpers.load_source("cifar", False), ["'cifar'", "fashion_mnist", "mnist"]),
         (lambda: helpers.open_run("mnist", image_size=7), ["IMAGE_SIZE", "7", "at least 8"]),
-        (lambda: helpers.open_run("mnist", name="a/b"), ["RUN_NAME", "'a/b'", "slash"]),
+        (lambda: helpers.open_run("mnist", name="a/b"), ["RUN_NAME", "'a/b'", "one folder"]),
         (lambda: helpers.open_run("mnist", name="../b"), ["RUN_NAME", "'../b'"]),
         (lambda: helpers.open_run("mnist", name=".."), ["RUN_NAME", "'..'"]),
         (lambda: helpers.open_run("mnist", name="."), ["RUN_NAME", "'.'"]),
@@ -134,6 +134,7 @@ def test_unknown_profile(name, monkeypatch, tmp_path):
 )
 def test_folder_of_another_run(card, parts, tmp_path):
     own = {"dataset": "mnist", "image_shape": [28, 28, 1], "profile": "tiny", "fingerprint": ""}
+    own |= {"background": "white", "labelled": True, "images": ""}
     folder = tmp_path / "digits"
     folder.mkdir()
     (folder / "dataset.json").write_text(json.dumps(own))
@@ -457,5 +458,5 @@ def test_missing_and_damaged_preview(tmp_path):
 
 def test_no_trained_networks(tmp_path):
     run = helpers.open_run("mnist", image_size=32)
-    parts = [f"runs/{run.name}", "mnist", "32 pixels", "notebook 4"]
-    assert_clear(lambda: helpers.load_trained(run), FileNotFoundError, parts, tmp_path)
+    parts = [f"runs/{run.name}", "none are shipped", "notebook 4"]
+    assert_clear(lambda: helpers.load_trained(run, (28, 28, 1)), FileNotFoundError, parts, tmp_path)

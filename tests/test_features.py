@@ -18,6 +18,7 @@ FASHION = {
     "dataset": "fashion_mnist",
     "title": "Fashion-MNIST",
     "image_shape": [28, 28, 1],
+    "labelled": True,
     "class_names": list(helpers.SOURCES["fashion_mnist"].class_names),
 }
 EMOJI = {
@@ -44,7 +45,6 @@ def test_a_set_with_a_classifier_gets_it():
     images = shipped("fashion_mnist")["test_images"][:30]
     for found, expected in zip(space.describe(images), helpers.classify("fashion_mnist", images)):
         np.testing.assert_array_equal(found, expected)
-    assert helpers.feature_space(FASHION | {"labelled": True}) == space
 
 
 @pytest.mark.parametrize(

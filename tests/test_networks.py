@@ -85,7 +85,7 @@ def test_trained_networks_own_before_shipped(own_folder, capsys):
     shipped_folder = own_folder / "assets" / "trained" / "mnist-28"
     for folder, seed, word in ((shipped_folder, 1, "shipped"), (run.folder, 2, "yours")):
         weights = save_pair(folder, seed, "_trained")
-        generator, discriminator, place = helpers.load_trained(run)
+        generator, discriminator, place = helpers.load_trained(run, SHAPE)
         assert place == folder
         for model, expected in zip((generator, discriminator), weights, strict=True):
             np.testing.assert_array_equal(model.get_weights()[0], expected)
@@ -99,7 +99,9 @@ def test_half_a_trained_pair_is_not_mixed(own_folder):
     (run.folder / "discriminator_trained.keras").unlink()
     shipped = own_folder / "assets" / "trained" / "mnist-28"
     save_pair(shipped, 2, "_trained")
-    assert helpers.load_trained(run)[2] == shipped
+    assert helpers.load_trained(run, SHAPE)[2] == shipped
+    with pytest.raises(FileNotFoundError, match="none are shipped for such images"):
+        helpers.load_trained(run, (8, 8, 3))
 
 
 @pytest.mark.parametrize(("dataset", "size"), [("fashion_mnist", 28), ("mnist", 32)])
@@ -107,7 +109,7 @@ def test_shipped_pair_of_other_images_is_not_used(dataset, size, own_folder):
     save_pair(own_folder / "assets" / "trained" / "mnist-28", 1, "_trained")
     save_pair(helpers.open_run(dataset, size).folder, 2)  # untrained ones do not count
     with pytest.raises(FileNotFoundError, match="none are shipped for such images; run notebook 4"):
-        helpers.load_trained(helpers.open_run(dataset, size))
+        helpers.load_trained(helpers.open_run(dataset, size), SHAPE)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])

@@ -233,11 +233,11 @@ def test_a_run_of_other_images_is_refused(photos, tmp_path):
     helpers.prepare(helpers.open_run(str(photos), name="mine"))
     for arguments, part in (
         ({"dataset": "mnist"}, "not mnist at 28 pixels in profile tiny, gray"),
-        ({"dataset": str(photos), "image_size": 32}, "not photos at 32 pixels"),
+        ({"dataset": str(photos), "image_size": 32}, "not your files photos at 32 pixels"),
         ({"dataset": str(photos), "channels": 1}, "in profile tiny, gray; choose another"),
     ):
         with pytest.raises(
-            ValueError, match=r"holds photos at 64 pixels in .* in colour"
+            ValueError, match=r"holds your files photos at 64 .* in colour"
         ) as caught:
             helpers.open_run(**arguments, name="mine")
         assert part in str(caught.value)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import stat
 import struct
 import tracemalloc
@@ -19,6 +20,7 @@ from helpers import collection, readers
 from helpers.environment import ROOT
 from helpers.readers import (
     UnreadablePicture,
+    fingerprint,
     open_path,
     read_arrays,
     read_csv,
@@ -540,7 +542,9 @@ def test_fingerprint_changes_with_the_files(number, tmp_path):
     content = bytearray(file.read_bytes())
     content[-1 if path.suffix == ".npy" else 40] ^= 1
     status = file.stat()
-    if path.suffix not in (".npz", ".zip", ".csv"):  # those a byte would make unreadable
+    if path.is_dir():
+        file.write_bytes(content + b"x")
+    elif path.suffix not in (".npz", ".zip", ".csv"):  # those a byte would make unreadable
         file.write_bytes(content)
     elif path.suffix == ".csv":
         file.write_bytes(file.read_bytes() + b"\n")
@@ -555,12 +559,29 @@ def test_fingerprint_changes_with_the_files(number, tmp_path):
         assert open_path(path).fingerprint not in (first, changed)
 
 
-def test_fingerprint_of_a_large_file_is_its_time(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", range(5), ids=["folder", "zip", "csv", "npz", "npy"])
+def test_fingerprint_is_that_of_a_copy_and_needs_no_picture(number, tmp_path, monkeypatch):
+    path = make_sources(tmp_path)[number]
+    first = open_path(path).fingerprint
+    copy = tmp_path / "elsewhere" / path.name
+    copy.parent.mkdir()
+    (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
+    for file in [copy, *copy.rglob("*")]:
+        os.utime(file, ns=(0, 10**18))
+    monkeypatch.setattr(readers, "decode", None)
+    monkeypatch.setattr(np, "load", None)
+    assert fingerprint(copy) == fingerprint(path) == first
+
+
+def test_fingerprint_of_a_large_file_is_that_of_its_ends(tmp_path, monkeypatch):
     monkeypatch.setattr(collection, "_HASHED", 10)
-    path = write_csv(tmp_path / "a.csv", [[0] * 64])
-    first = read_csv(path).fingerprint
-    os.utime(path, ns=(0, 10**18))
-    assert read_csv(path).fingerprint != first
+    monkeypatch.setattr(collection, "_END", 20)
+    path = tmp_path / "a.bin"
+    found = []
+    for content in (b"a" * 100, b"b" + b"a" * 99, b"a" * 99 + b"b", b"a" * 101):
+        path.write_bytes(content)
+        found.append(fingerprint(path))
+    assert len(set(found)) == 4
 
 
 @pytest.mark.parametrize("background", ["nocolour", "#12", "", None, 7, "x" * 500])
