@@ -272,6 +272,13 @@ def test_a_keras_that_is_new_enough(found, machine_without, monkeypatch):
     packages.require_packages()
 
 
+def test_an_old_keras_is_named_after_an_installation_too(machine_without, monkeypatch):
+    machine_without("imageio", place="Kaggle")
+    monkeypatch.setattr(packages, "version", lambda name: "3.10.0")
+    with pytest.raises(ImportError, match=r"has Keras 3\.10\.0"):
+        packages.require_packages()
+
+
 @pytest.mark.parametrize("found", ["2.15.0", "3.9.0", "3.12.1"])
 def test_an_old_keras_is_named_with_the_remedy(found, machine_without, monkeypatch):
     commands = machine_without(place="Kaggle")
@@ -336,6 +343,25 @@ def test_work_on_both_sides_is_refused_and_kept(run, tmp_path):
     with pytest.raises(ValueError, match="both hold work: choose another RUN_NAME"):
         open_again(run)
     assert (run.archive.read_bytes(), contents(run.folder)) == (archive, here)
+
+
+def test_the_work_of_another_machine_is_not_overwritten(run, monkeypatch, tmp_path, capsys):
+    helpers.save_run(run)
+    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "other machine"))
+    other = open_again(run)
+    helpers.save_run(other)
+    theirs = run.archive.read_bytes()
+    helpers.save_run(run)
+    assert f"another machine has saved {run.name}.zip since" in capsys.readouterr().out
+    assert run.archive.read_bytes() == theirs
+
+
+def test_huge_images_stay_on_this_machine(run, monkeypatch):
+    (run.folder / "images.npz").write_bytes(bytes(5000))
+    monkeypatch.setattr(drive, "LARGEST", 4000)
+    helpers.save_run(run)
+    with zipfile.ZipFile(run.archive) as archive:
+        assert archive.namelist() == ["history.csv"]
 
 
 def test_no_archive_yet_names_the_ones_there_are(run, tmp_path, capsys):

@@ -52,10 +52,11 @@ def test_a_set_with_a_classifier_gets_it():
     [
         EMOJI,
         FASHION | {"labelled": False},
+        FASHION | {"dataset": "./mnist"},  # a folder of that name
         FASHION | {"image_shape": [28, 28, 3]},
         FASHION | {"dataset": "folder"},
     ],
-    ids=["emoji", "no labels", "colour", "no classifier"],
+    ids=["emoji", "no labels", "a folder", "colour", "no classifier"],
 )
 def test_every_other_set_gets_random_convolutions(card):
     space = helpers.feature_space(card)

@@ -256,6 +256,80 @@ def test_a_profile_takes_equally_many_of_each_class(tmp_path, monkeypatch):
     assert abs(counts[0] - counts[1]) <= 1 and counts.sum() == round(150 / 0.9)
 
 
+def test_a_file_is_not_taken_for_a_known_set_of_that_name(tmp_path):
+    helpers.prepare(helpers.open_run("mnist"))
+    np.savez(tmp_path / "mnist.npz", images=pixels(side=28, channels=1))
+    with pytest.raises(ValueError, match=r"holds mnist at 28 .*, not your files mnist at 28"):
+        helpers.open_run(str(tmp_path / "mnist.npz"), image_size=28)
+
+
+@pytest.mark.parametrize("name", ["cifar10:3.0.2", "imagenet_resized/32x32", "cifar10"])
+def test_sets_of_tensorflow_datasets_have_runs_of_their_own(name):
+    others = ["svhn_cropped:3.0.2", "downsampled_imagenet/32x32", "cifar100"]
+    names = {sources.slug(f"tfds:{other}") for other in [name, *others]}
+    assert len(names) == 4 and not [n for n in names if set(n) & set(":/\\ ")]
+
+
+@pytest.mark.parametrize("place", ["ROOT", "runs_folder"])
+def test_a_folder_that_holds_the_course_or_its_runs_is_refused(place, photos, monkeypatch):
+    inside = photos / "a" / "course"
+    monkeypatch.setattr(sources, place, inside if place == "ROOT" else lambda: inside)
+    with pytest.raises(ValueError, match="The folder photos holds the course itself"):
+        helpers.prepare(helpers.open_run(str(photos)))
+
+
+def test_the_card_tells_one_set_of_images_from_another(photos):
+    run = helpers.open_run(str(photos))
+    first = helpers.prepare(run).card["images"]
+    (run.folder / "images.npz").unlink()
+    assert helpers.prepare(run).card["images"] == first
+    Image.fromarray(pixels(1)[0]).save(photos / "a" / "new.png")
+    assert helpers.prepare(run).card["images"] != first
+
+
+def test_the_background_stays_when_new_files_come(photos):
+    run = helpers.open_run(str(photos))
+    helpers.prepare(run, "#000000")
+    Image.fromarray(pixels(1)[0]).save(photos / "a" / "new.png")
+    assert helpers.prepare(run).card["background"] == "#000000"
+    (run.folder / "checkpoint.npz").write_bytes(b"trained")
+    assert helpers.prepare(run, "black").card["background"] == "#000000"  # the same colour
+
+
+def test_an_emptied_folder_does_not_spoil_what_was_prepared(photos):
+    run = helpers.open_run(str(photos))
+    before = helpers.prepare(run)
+    (run.folder / "checkpoint.npz").write_bytes(b"trained")
+    shutil.rmtree(photos)
+    photos.write_text("a file now", encoding="utf-8")
+    photos.unlink()
+    np.testing.assert_array_equal(helpers.prepare(run).test_images, before.test_images)
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(photos, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    run = helpers.open_run(str(photos))
+    monkeypatch.setattr(preparation, "_each", full)
+    with pytest.raises(OSError, match=r"Could not prepare photos \(No space left on device\)\."):
+        helpers.prepare(run)
+    assert not list(run.folder.iterdir())
+
+
+def test_pictures_of_one_colour_need_not_be_gray(tmp_path):
+    images = pixels(40, 28)
+    images[:5] = (200, 10, 0)
+    np.save(tmp_path / "a.npy", images)
+    assert helpers.prepare(helpers.open_run(str(tmp_path / "a.npy"))).card["one_colour"] == 5
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/x", "a\0b"])
+def test_a_name_that_no_file_can_have_is_refused_like_any_other(name):
+    with pytest.raises(ValueError, match="There is no data set"):
+        helpers.open_run(name, name="mine")
+
+
 # Sets with a name
 
 
@@ -311,15 +385,17 @@ class FakeLabel:
     names = ("cat", "dog")
 
 
-def fake_tfds(tmp_path, features, splits=("train", "test"), prepared=True):
+def fake_tfds(tmp_path, features, splits=("train", "test"), prepared=True, change=None):
     """What sources uses of tensorflow-datasets, with 30 images a split."""
+    change = change or (lambda image, label: (image, label))
     path = tmp_path / "tfds" / "pets"
     if prepared:
         path.mkdir(parents=True, exist_ok=True)
 
     def as_dataset(split):
         for number, image in enumerate(pixels(30, 48)):
-            image, label = (SimpleNamespace(numpy=lambda v=v: v) for v in (image, number % 2))
+            values = change(image, number % 2)
+            image, label = (SimpleNamespace(numpy=lambda v=v: v) for v in values)
             yield {"image": image, "label": label}
 
     info = SimpleNamespace(
@@ -328,7 +404,13 @@ def fake_tfds(tmp_path, features, splits=("train", "test"), prepared=True):
         homepage="https://example.org",
         redistribution_info=SimpleNamespace(license=""),
     )
-    builder = SimpleNamespace(info=info, data_path=path, as_dataset=as_dataset)
+
+    def download():
+        raise AssertionError("a download that asked no server first")
+
+    builder = SimpleNamespace(
+        info=info, data_path=path, as_dataset=as_dataset, download_and_prepare=download
+    )
     kinds = SimpleNamespace(Image=FakeImage, ClassLabel=FakeLabel)
     return SimpleNamespace(builder=lambda name, **_: builder, features=kinds)
 
@@ -345,6 +427,57 @@ def test_any_set_of_tensorflow_datasets(splits, tmp_path, monkeypatch):
     total = len(images.train_images) + len(images.test_images)
     assert total == 30 * len(splits)
     assert len(images.test_images) == 30 if len(splits) == 2 else len(images.test_images) < 10
+
+
+PETS = {"image": FakeImage((None, None, 3)), "label": FakeLabel()}
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda image, label: (np.float32(image), label), "images of type float32"),
+        (lambda image, label: (image, -1), "a label -1"),
+    ],
+    ids=["floats", "no labels"],
+)
+def test_a_set_that_does_not_fit_is_refused(change, part, tmp_path, monkeypatch):
+    module = fake_tfds(tmp_path, PETS, change=change)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    run = helpers.open_run("tfds:pets")
+    with pytest.raises(ValueError, match=f"pets has .*{part}"):
+        helpers.prepare(run)
+    assert not list(run.folder.iterdir())
+
+
+def test_16_bit_and_transparent_images_of_tensorflow_datasets(tmp_path, monkeypatch):
+    wide = lambda image, label: (  # noqa: E731
+        np.dstack([np.uint16(image) * 257, np.full((48, 48, 1), 65535, np.uint16)]),
+        label,
+    )
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, PETS, change=wide))
+    images = helpers.prepare(helpers.open_run("tfds:pets", image_size=48))
+    np.testing.assert_array_equal(images.train_images, pixels(30, 48))
+
+
+def test_a_download_without_a_network_is_one_sentence(tmp_path, monkeypatch):
+    def offline(url, place):
+        raise OSError("no route to host")
+
+    module = fake_tfds(tmp_path, PETS, prepared=False)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    monkeypatch.setattr(sources, "_require_server", offline)
+    with pytest.raises(ValueError, match=r"pets could not be downloaded \(no route to host\)"):
+        helpers.prepare(helpers.open_run("tfds:pets"))
+
+
+def test_a_name_that_tensorflow_datasets_does_not_know(monkeypatch):
+    def builder(name, **options):
+        raise LookupError(f"no {name}\nsee the list")
+
+    module = SimpleNamespace(builder=builder)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    with pytest.raises(ValueError, match=r"has no set 'petz' \(no petz\); its catalogue"):
+        helpers.prepare(helpers.open_run("tfds:petz"))
 
 
 def test_a_set_without_images_is_refused(tmp_path, monkeypatch):
