@@ -46,7 +46,7 @@ class Previews(keras.callbacks.Callback):
             np.save(partial, images)
         if get_ipython() is None:  # a script has no cell to show it in
             return
-        picture = png(image_grid(images, scale=2))
+        picture = png(image_grid(images, scale=2 if images.shape[1] < 64 else 1))
         if self.shown is None:
             self.shown = display(picture, display_id=True)
         else:

@@ -339,7 +339,7 @@ def _make_card(run, source, made, image_shape, background) -> dict:
         "train_images": len(made.labels["train"]),
         "test_images": len(made.labels["test"]),
         "labelled": labelled,
-        "augmented": source.augmented,
+        "augmented": about.augmented,
         "class_names": list(names),
         "class_counts": {
             split: np.bincount(made.labels[split], minlength=len(names)).tolist()

@@ -27,6 +27,7 @@ class Source:
     licence: str
     shows_people: str
     class_names: tuple[str, ...]
+    augmented: bool = False  # many pictures are variants of a few
     size: int = 28  # pixels a side
     channels: int = 1
     tfds_server: str = ""  # a file that tensorflow-datasets downloads, asked for before it tries
@@ -52,7 +53,6 @@ class Opened:
         size: the side a run takes by default, in pixels.
         channels: 1 or 3, what a run takes by default.
         fingerprint: changes when the learner's files change; "" for known sets.
-        augmented: True where many pictures are variants of a few.
     """
 
     about: Source
@@ -61,7 +61,6 @@ class Opened:
     size: int
     channels: int
     fingerprint: str = ""
-    augmented: bool = False
 
 
 SOURCES = {
@@ -93,6 +92,7 @@ SOURCES = {
         licence="Apache 2.0, copyright Google",
         shows_people="no: drawings, many of them of people",
         class_names=(),
+        augmented=True,  # of skin tone, which are held out together, and of gender, which are not
         size=64,
         channels=3,
     ),
@@ -102,6 +102,7 @@ SOURCES = {
         licence="CC0 1.0",
         shows_people="yes: the hands of some people, cropped from photographs",
         class_names=tuple("ABCDEFGHIKLMNOPQRSTUVWXY"),
+        augmented=True,
     ),
 }  # fmt: skip
 ANYTHING = "tfds:NAME, or the path of a folder, .zip, .csv, .npz or .npy of pictures"
@@ -239,7 +240,14 @@ def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
             )
     collection = open_path(path, background)
     size, channels = _look_at(collection)
-    about = Source(path.name, "your own", "yours to know", "yours to know", collection.class_names)
+    about = Source(
+        title=path.name,
+        url="your own",
+        licence="yours to know",
+        shows_people="yours to know",
+        class_names=collection.class_names,
+        augmented=path.name.startswith("sign_mnist"),
+    )
     return Opened(
         about,
         {"all": collection},
@@ -247,7 +255,6 @@ def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
         size,
         channels,
         collection.fingerprint,
-        augmented=path.name.startswith("sign_mnist"),
     )
 
 
@@ -314,7 +321,7 @@ def _open_sign_language() -> Opened:
                 "the path of your own copy of sign_mnist_train.csv."
             )
         splits[split] = _with_letters(read_csv(files[0]))
-    return Opened(about, splits, "kagglehub", about.size, about.channels, augmented=True)
+    return Opened(about, splits, "kagglehub", about.size, about.channels)
 
 
 def _with_letters(collection) -> Collection:

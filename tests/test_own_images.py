@@ -336,6 +336,7 @@ def test_a_name_that_no_file_can_have_is_refused_like_any_other(name):
 def test_emoji_are_shipped_in_colour():
     images = helpers.prepare(helpers.open_run("emoji"))
     assert images.card["image_shape"] == [64, 64, 3] and not images.card["labelled"]
+    assert images.card["augmented"]  # man and woman with one tool are two drawings
     assert len(images.train_images) == 512
 
 
