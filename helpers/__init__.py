@@ -12,13 +12,14 @@ import_tensorflow()
 
 from helpers.adversarial import AdversarialModel
 from helpers.browser import download
-from helpers.callbacks import Previews, SaveToDrive, StopAtNaN, load_previews
+from helpers.callbacks import load_previews, training_callbacks
 from helpers.checkpoints import Checkpoint
 from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
 from helpers.features import FeatureSpace, classify, feature_space
 from helpers.files import load_model, load_table, save_json, save_model, sha256
+from helpers.hardware import training_options
 from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
 from helpers.networks import (
     default_feature_maps,

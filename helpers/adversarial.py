@@ -1,7 +1,10 @@
-"""The plumbing of an adversarial pair under `keras.Model.fit`: compile, metrics, state."""
+"""The plumbing of an adversarial pair under `keras.Model.fit`: compile, fit, metrics, state."""
 
 import keras
 import tensorflow as tf
+
+from helpers.hardware import set_precision, wrap_optimizer
+from helpers.interrupt import postponed_interrupt
 
 
 class AdversarialModel(keras.Model):
@@ -32,6 +35,8 @@ class AdversarialModel(keras.Model):
         self.latent_dim = generator.input_shape[-1]
         self.seed = self.add_weight(name="seed", shape=(), dtype="int32", trainable=False)
         self.seed.assign(seed)
+        self.step = self.add_weight(name="step", shape=(), dtype="int32", trainable=False)
+        self.step.assign(0)
         self.preview_latents = self.add_weight(
             name="preview_latents", shape=(previews, self.latent_dim), trainable=False
         )
@@ -42,18 +47,60 @@ class AdversarialModel(keras.Model):
             keras.metrics.Mean(name=name)
             for name in (
                 "discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy",
+                "generator_gradient",
             )
         ]  # fmt: skip
         self.built = True
 
-    def compile(self, generator_optimizer, discriminator_optimizer, **options):
-        """Like `keras.Model.compile`, with two optimizers, both built on their variables."""
+    def compile(self, generator_optimizer, discriminator_optimizer, precision="float32", **options):
+        """Like `keras.Model.compile`, with two optimizers, both built on their variables.
+
+        Args:
+            precision: "float32", "mixed_bfloat16" or "mixed_float16"; the last with loss scaling,
+                which `train_step` must take part in (`scale_loss` of each optimizer).
+            options: of `keras.Model.compile`.
+        """
         if generator_optimizer is discriminator_optimizer:
             raise ValueError("Each network needs an optimizer of its own: pass two, not one twice.")
-        super().compile(optimizer=generator_optimizer, **options)
-        self.discriminator_optimizer = discriminator_optimizer
+        for network in (self.generator, self.discriminator):
+            set_precision(network, precision)
+        super().compile(optimizer=wrap_optimizer(generator_optimizer, precision), **options)
+        self.discriminator_optimizer = wrap_optimizer(discriminator_optimizer, precision)
         self.generator_optimizer.build(self.generator.trainable_variables)
         self.discriminator_optimizer.build(self.discriminator.trainable_variables)
+
+    def fit(self, batches, steps_per_epoch, epochs, first_step=0, **options):
+        """Like `keras.Model.fit`, but from a step, which may lie in the middle of an epoch.
+
+        Args:
+            batches: a dataset of real images that begins with the batch of `first_step`.
+            epochs: in all, with the ones that `first_step` leaves behind.
+            first_step: how many steps this model has taken.
+
+        Raises:
+            ValueError: this model has taken another number of steps.
+        """
+        if int(self.step) != first_step:
+            raise ValueError(
+                f"This model has taken {int(self.step)} training steps, not {first_step}; to start "
+                "over, run all cells from the top, so that new networks are made."
+            )
+        epoch, done = divmod(first_step, steps_per_epoch)
+        options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
+        with postponed_interrupt() as self.interrupt:
+            if done and epoch < epochs:
+                rest = steps_per_epoch - done
+                super().fit(
+                    batches, steps_per_epoch=rest, initial_epoch=epoch, epochs=epoch + 1, **options
+                )
+                batches, epoch = batches.skip(rest), epoch + 1
+            return super().fit(
+                batches,
+                steps_per_epoch=steps_per_epoch,
+                initial_epoch=epoch,
+                epochs=epochs,
+                **options,
+            )
 
     @property
     def generator_optimizer(self):
@@ -61,34 +108,55 @@ class AdversarialModel(keras.Model):
 
     def sample_latents(self, count):
         """Standard normal latents, float32 (count, latent_dim), new at every training step."""
-        step = tf.cast(self.generator_optimizer.iterations, tf.int32)
-        seed = tf.stack([tf.convert_to_tensor(self.seed), step])
+        seed = tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(self.step)])
         return tf.random.stateless_normal((count, self.latent_dim), seed=seed)
 
-    def report(self, discriminator_loss, generator_loss, real_logits, generated_logits) -> dict:
-        """Add one step to the epoch's means and return them: two losses, two accuracies.
+    def report(
+        self, discriminator_loss, generator_loss, real_logits, generated_logits, gradients
+    ) -> dict:
+        """Count the step, add it to the epoch's means and return them; the end of `train_step`.
 
-        Real accuracy is the share of real images with a positive logit, generated accuracy the
-        share of generated images with a negative one.
+        Args:
+            gradients: of the generator's (scaled) loss, as its optimizer gets them.
+
+        Returns:
+            Two losses; the share of real images with a positive logit and of generated images
+            with a negative one; the global norm of the generator's gradients.
         """
+        self.step.assign_add(1)
+        norm = tf.linalg.global_norm(gradients) / self.generator_optimizer.scale_loss(1.0)
+        finite = tf.math.is_finite(norm)  # with float16, steps that overflow are left out
         values = (
-            discriminator_loss,
-            generator_loss,
-            tf.cast(real_logits > 0, tf.float32),
-            tf.cast(generated_logits < 0, tf.float32),
+            (discriminator_loss, None),
+            (generator_loss, None),
+            (tf.cast(real_logits > 0, tf.float32), None),
+            (tf.cast(generated_logits < 0, tf.float32), None),
+            (tf.where(finite, norm, 0.0), tf.cast(finite, tf.float32)),
         )
-        for metric, value in zip(self.score_metrics, values):
-            metric.update_state(value)
+        for metric, (value, weight) in zip(self.score_metrics, values):
+            metric.update_state(value, weight)
         return {metric.name: metric.result() for metric in self.score_metrics}
 
     def state(self) -> dict:
         """Every variable that training changes or depends on, in named groups."""
+        optimizers = {
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
+        plain = {name: getattr(o, "inner_optimizer", o) for name, o in optimizers.items()}
+        known = {id(variable) for o in plain.values() for variable in o.variables}
         return {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
-            "generator_optimizer": self.generator_optimizer.variables,
-            "discriminator_optimizer": self.discriminator_optimizer.variables,
-            "random": [self.seed, self.preview_latents],
+            **{name: optimizer.variables for name, optimizer in plain.items()},
+            "loss_scales": [
+                variable
+                for optimizer in optimizers.values()
+                for variable in optimizer.variables
+                if id(variable) not in known
+            ],
+            "random": [self.seed, self.step, self.preview_latents],
+            "means": [variable for metric in self.score_metrics for variable in metric.variables],
         }
 
     def preview(self):

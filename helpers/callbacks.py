@@ -1,4 +1,4 @@
-"""Keras callbacks of notebook 4: pictures, copies on Drive, and a stop at NaN."""
+"""Keras callbacks of notebook 4: what is seen, what is saved, and what stops a training."""
 
 import math
 import time
@@ -9,48 +9,55 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
+from helpers.diagnosis import diagnose
 from helpers.drive import save_run
 from helpers.environment import short
 from helpers.files import replacing
-from helpers.pictures import image_grid, png
-from helpers.pipeline import to_uint8
+from helpers.pictures import image_grid, live_picture, png
+from helpers.pipeline import normalise, to_uint8
+
+
+class Stopped(Exception):
+    """A training that was ended early; a notebook shows its sentence without a traceback."""
+
+    def _render_traceback_(self):
+        return [str(self)]
 
 
 class Previews(keras.callbacks.Callback):
-    """Save the images of the preview latents after each epoch, and show them in place.
+    """Save the images of the preview latents after each epoch, and log their variety.
 
     Files are `previews/epoch_0007.npy` in the run's folder, uint8 (previews, H, W, C); epoch 0 is
-    the untrained generator.
+    the untrained generator. The variety is the standard deviation over the images, averaged over
+    the pixels, as a share of the training images'.
+
+    Args:
+        folder: the run's folder.
+        images: training images, uint8 (N, H, W, C).
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, images):
         super().__init__()
         self.folder = Path(folder) / "previews"
-        self.shown = None
-        self.started = False
-
-    def on_train_begin(self, logs=None):
-        self.started = False
+        self.real_deviation = _deviation(images[:1000])
+        self.images = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        if not self.started:  # the state that this training starts from
-            self.draw(epoch)
-        self.started = True
+        if self.images is None:  # the state that this training starts from
+            self.save(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.draw(epoch + 1)
+        self.save(epoch + 1)
+        logs["variety"] = _deviation(self.images) / self.real_deviation
 
-    def draw(self, epoch):
-        images = to_uint8(self.model.preview())
+    def save(self, epoch):
+        self.images = to_uint8(self.model.preview())
         with replacing(self.folder / f"epoch_{epoch:04d}.npy") as partial:
-            np.save(partial, images)
-        if get_ipython() is None:  # a script has no cell to show it in
-            return
-        picture = png(image_grid(images, scale=2 if images.shape[1] < 64 else 1))
-        if self.shown is None:
-            self.shown = display(picture, display_id=True)
-        else:
-            self.shown.update(picture)
+            np.save(partial, self.images)
+
+
+def _deviation(images) -> float:
+    return max(float(normalise(images).numpy().std(axis=0).mean()), 1e-6)
 
 
 def load_previews(folder, epochs: int) -> np.ndarray:
@@ -76,6 +83,52 @@ def load_previews(folder, epochs: int) -> np.ndarray:
     return np.stack(frames)
 
 
+class LiveView(keras.callbacks.Callback):
+    """Previews and curves in one picture, and one progress bar, both updated in place.
+
+    The first diagnosis (`helpers.diagnosis`) is printed.
+
+    Args:
+        previews: the `Previews` of this training.
+        checkpoint: its `Checkpoint`.
+        epochs: to train in all.
+    """
+
+    def __init__(self, previews, checkpoint, epochs):
+        super().__init__()
+        self.previews, self.checkpoint, self.epochs = previews, checkpoint, epochs
+        self.shown = self.bar = None
+        self.diagnosis = ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.bar is None:
+            self.draw()
+            self.first_step = int(self.model.step)
+            steps = self.epochs * self.checkpoint.steps_per_epoch - self.first_step
+            self.bar = keras.utils.Progbar(steps, width=20)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(int(self.model.step) - self.first_step)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.draw()
+        if not self.diagnosis:
+            self.diagnosis = diagnose(self.checkpoint.history)
+            if self.diagnosis:
+                print(f"\n{self.diagnosis} The last good state is {self.checkpoint.healthy}.")
+
+    def draw(self):
+        if get_ipython() is None:  # a script has no cell to show it in
+            return
+        images, rows = self.previews.images, self.checkpoint.history
+        grid = image_grid(images, scale=2 if images.shape[1] < 64 else 1)
+        picture = png(live_picture(grid, rows, self.epochs))
+        if self.shown is None:
+            self.shown = display(picture, display_id=True)
+        else:
+            self.shown.update(picture)
+
+
 class SaveToDrive(keras.callbacks.Callback):
     """Copy the run to its archive after an epoch, at most every two minutes, if it has one."""
 
@@ -94,14 +147,48 @@ class SaveToDrive(keras.callbacks.Callback):
             self.saved = time.monotonic()
 
 
+class StopButton(keras.callbacks.Callback):
+    """The interrupt of a kernel, or Ctrl-C: finish the step, save, and end with one line.
+
+    Raises:
+        Stopped: from `fit`.
+    """
+
+    def __init__(self, checkpoint, run):
+        super().__init__()
+        self.checkpoint, self.run = checkpoint, run
+
+    def on_train_batch_end(self, batch, logs=None):
+        # After the last step of an epoch, the epoch is ended first.
+        if self.model.interrupt.is_set() and batch + 1 < self.params["steps"]:
+            self.checkpoint.save(self.model)
+            self.stop()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.interrupt.is_set():
+            self.stop()
+
+    def stop(self):
+        save_run(self.run)
+        epochs, steps = divmod(int(self.model.step), self.checkpoint.steps_per_epoch)
+        raise Stopped(
+            f"Stopped and saved after {epochs} epochs and {steps} steps. "
+            "Run this cell again to go on."
+        )
+
+
 class StopAtNaN(keras.callbacks.Callback):
     """End the training at the first step whose loss is not a finite number.
 
-    The checkpoint of the last finished epoch stays as it is.
+    The model goes back to the last checkpoint.
 
     Raises:
-        FloatingPointError: from `fit`; names the loss and the step and says what to try.
+        Stopped: from `fit`; names the loss and the step and says what to try.
     """
+
+    def __init__(self, checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -109,8 +196,32 @@ class StopAtNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"{name} became {value} at step {batch + 1} of epoch {self.epoch + 1}. The "
-                    "last finished epoch is saved. Try a smaller learning rate, and check that the "
-                    "images lie in [-1, 1]."
+                step = int(self.model.step)
+                if self.checkpoint.restore(self.model):
+                    state = f"The networks are back in the state after step {int(self.model.step)}."
+                else:
+                    state = "Nothing is saved yet, so run all cells from the top for new networks."
+                raise Stopped(
+                    f"{name} became {value} at step {step} (epoch {self.epoch + 1}). {state} Try a "
+                    "smaller learning rate, and check that the images lie in [-1, 1]."
                 )
+
+
+def training_callbacks(run, images, checkpoint, epochs: int) -> list:
+    """The callbacks of notebook 4, in the order in which they build on each other.
+
+    Args:
+        run: the run whose folder is written to.
+        images: its images, as `prepare` gives them.
+        checkpoint: its `Checkpoint`.
+        epochs: to train in all.
+    """
+    previews = Previews(run.folder, images.train_images)
+    return [
+        StopAtNaN(checkpoint),
+        previews,
+        checkpoint,
+        LiveView(previews, checkpoint, epochs),
+        SaveToDrive(run),
+        StopButton(checkpoint, run),
+    ]

@@ -7,6 +7,8 @@ import imageio.v3 as iio
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from helpers.environment import short
@@ -108,26 +110,61 @@ def plot_history(history, title=None) -> None:
     Args:
         history: columns of `history.csv` as arrays of shape (epochs,).
     """
-    epochs = history["epoch"]
-    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(9, 3.6))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
     figure.get_layout_engine().set(wspace=0.08)
+    _draw_history(axes, history)
+    if title:
+        figure.suptitle(title)
+    plt.show()
+
+
+def _draw_history(axes, history) -> None:
+    losses, accuracies = axes
+    epochs = history["epoch"]
+    marker = "." if len(epochs) < 3 else ""  # a line needs two points
     for name, colour, level in (
         ("discriminator_loss", BLUE, 2 * math.log(2)),
         ("generator_loss", ORANGE, math.log(2)),
     ):
-        losses.plot(epochs, history[name], color=colour, label=name.replace("_", " "))
+        label = name.replace("_", " ")
+        losses.plot(epochs, history[name], marker=marker, color=colour, label=label)
         losses.axhline(level, color=colour, linestyle=":", linewidth=1.5)
     for name, colour in (("real_accuracy", BLUE), ("generated_accuracy", ORANGE)):
-        accuracies.plot(epochs, history[name], color=colour, label=name.replace("_", " "))
+        label = name.replace("_", " ")
+        accuracies.plot(epochs, history[name], marker=marker, color=colour, label=label)
     accuracies.axhline(0.5, color=BLACK, linestyle=":", linewidth=1.5)
     losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))
-    for axes in (losses, accuracies):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(frameon=False, fontsize=10)
-    if title:
-        figure.suptitle(title)
-    plt.show()
+    for each in axes:
+        each.xaxis.set_major_locator(MaxNLocator(integer=True))
+        each.legend(frameon=False, fontsize=10)
+
+
+def live_picture(grid, history, epochs: int) -> np.ndarray:
+    """What a training shows while it runs: its previews, and beside them its curves so far.
+
+    Args:
+        grid: the previews, uint8 (height, width) or (height, width, 3).
+        history: rows of `history.csv` as dictionaries; none before the first epoch.
+        epochs: of the whole training; the curves' axes are that long from the start.
+
+    Returns:
+        uint8 (height, at least 360, width + 420, 3), of one size throughout a training.
+    """
+    height, dpi = max(grid.shape[0], 360), plt.rcParams["figure.dpi"]
+    figure = Figure(figsize=(420 / dpi, height / dpi), dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 1, sharex=True)
+    names = ("epoch", "discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
+    _draw_history(axes, {name: [row[name] for row in history] for name in names})
+    axes[0].set(xlim=(0, epochs), xlabel="", ylabel="loss")
+    axes[1].set(ylabel="accuracy")
+    figure.suptitle(f"epoch {len(history)} of {epochs}", fontsize=12)
+    canvas.draw()
+    picture = np.full((height, grid.shape[1] + 420, 3), 255, np.uint8)
+    picture[: grid.shape[0], : grid.shape[1]] = grid[..., None] if grid.ndim == 2 else grid
+    picture[:, grid.shape[1] :] = np.asarray(canvas.buffer_rgba())[..., :3]
+    return picture
 
 
 def png(pixels) -> Image:

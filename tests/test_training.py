@@ -1,8 +1,12 @@
-"""An adversarial pair under `fit`: steps, metrics, checkpoints, previews, and the stop at NaN."""
+"""An adversarial pair under `fit`: steps, metrics, checkpoints, previews, and what stops it."""
 
 import json
 import shutil
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import imageio.v3 as iio
 import keras
 import numpy as np
 import pytest
@@ -10,13 +14,16 @@ import tensorflow as tf
 
 import helpers
 from helpers import callbacks
+from helpers.callbacks import Stopped
+from helpers.diagnosis import diagnose
+from helpers.interrupt import postponed_interrupt
 
 COUNT, BATCH, SEED = 26, 8, 3
 STEPS = COUNT // BATCH
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 1), np.uint8)
 SETTINGS = {"batch_size": BATCH, "seed": SEED}
 LOSSES = ("discriminator_loss", "generator_loss")
-METRICS = (*LOSSES, "real_accuracy", "generated_accuracy")
+METRICS = (*LOSSES, "real_accuracy", "generated_accuracy", "generator_gradient")
 
 
 class ToyGAN(helpers.AdversarialModel):
@@ -32,15 +39,13 @@ class ToyGAN(helpers.AdversarialModel):
             generated_logits = self.discriminator(generated, training=True)
             d_loss = tf.reduce_mean((real_logits - 1) ** 2 + (generated_logits + 1) ** 2)
             g_loss = tf.reduce_mean((generated_logits - 1) ** 2)
-        now = tf.cast(self.generator_optimizer.iterations, tf.int64)
-        shown = tf.where(now == self.bad_step, np.nan, g_loss)
-        for network, optimizer, tape, loss in (
-            (self.discriminator, self.discriminator_optimizer, d_tape, d_loss),
-            (self.generator, self.generator_optimizer, g_tape, g_loss),
-        ):
-            weights = network.trainable_variables
-            optimizer.apply(tape.gradient(loss, weights), weights)
-        return self.report(d_loss, shown, real_logits, generated_logits)
+        shown = tf.where(tf.equal(self.step, self.bad_step), np.nan, g_loss)
+        d_weights = self.discriminator.trainable_variables
+        g_weights = self.generator.trainable_variables
+        g_gradients = g_tape.gradient(g_loss, g_weights)
+        self.discriminator_optimizer.apply(d_tape.gradient(d_loss, d_weights), d_weights)
+        self.generator_optimizer.apply(g_gradients, g_weights)
+        return self.report(d_loss, shown, real_logits, generated_logits, g_gradients)
 
 
 def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
@@ -67,18 +72,18 @@ def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
     return model
 
 
-def train(model, folder, epochs):
-    """What notebook 4 does: restore, then go on; returns the number of epochs restored."""
-    checkpoint = helpers.Checkpoint(folder, SETTINGS)
+def train(model, folder, epochs, *more):
+    """What notebook 4 does: restore, then go on; returns the number of steps restored."""
+    checkpoint = helpers.Checkpoint(folder, STEPS, SETTINGS)
     first = checkpoint.restore(model)
+    run = SimpleNamespace(folder=folder, drive=None)
+    images = SimpleNamespace(train_images=IMAGES)
     model.fit(
-        helpers.training_batches(IMAGES, BATCH, SEED, first * STEPS),
+        helpers.training_batches(IMAGES, BATCH, SEED, first),
         steps_per_epoch=STEPS,
-        initial_epoch=first,
         epochs=epochs,
-        callbacks=[helpers.StopAtNaN(), helpers.Previews(folder), checkpoint],
-        shuffle=False,
-        verbose=0,
+        first_step=first,
+        callbacks=[*more, *helpers.training_callbacks(run, images, checkpoint, epochs)],
     )
     return first
 
@@ -108,7 +113,7 @@ def resumed(tmp_path_factory):
     train(make_model(), folder, 2)
     (folder / "history.csv").unlink()  # written anew from the checkpoint
     model = make_model(weights_seed=99, seed=1234)
-    assert train(model, folder, 3) == 2
+    assert train(model, folder, 3) == 2 * STEPS
     return folder, model
 
 
@@ -118,8 +123,8 @@ def test_training_moves_both_networks(whole):
     # Both networks change, and so does the BatchNorm's memory; the random state does not.
     for name in before:
         same = np.array_equal(before[name], after[name])
-        constant = name.startswith("random") or name.endswith("optimizer 1")  # learning rate
-        assert same == constant, name
+        constant = ("random 0", "random 2")  # seed and preview latents
+        assert same == (name in constant or name.endswith("optimizer 1")), name  # learning rate
 
 
 def test_resumed_training_equals_an_uninterrupted_one(whole, resumed):
@@ -134,9 +139,9 @@ def test_resumed_training_equals_an_uninterrupted_one(whole, resumed):
 
 def test_history_has_no_gap_and_no_double_row(whole, resumed):
     expected, found = (helpers.load_table(folder / "history.csv") for folder, _ in (whole, resumed))
-    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS}
+    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS, "variety"}
     np.testing.assert_array_equal(found["epoch"], [1, 2, 3])
-    for name in METRICS:
+    for name in (*METRICS, "variety"):
         np.testing.assert_array_equal(expected[name], found[name])
     for name in LOSSES:
         assert len(set(found[name])) == 3
@@ -146,8 +151,8 @@ def test_previews_of_every_epoch(whole, resumed):
     frames = [helpers.load_previews(folder, 3) for folder, _ in (whole, resumed)]
     assert frames[0].dtype == np.uint8 and frames[0].shape == (4, 5, 8, 8, 1)
     np.testing.assert_array_equal(*frames)
-    names = sorted(path.name for path in (resumed[0] / "previews").iterdir())
-    assert names == [f"epoch_{epoch:04d}.npy" for epoch in range(4)]
+    found = sorted(path.name for path in (resumed[0] / "previews").iterdir())
+    assert found == [f"epoch_{epoch:04d}.npy" for epoch in range(4)]
     # Epoch 0 is the untrained generator, the last one the trained; all come from one set.
     np.testing.assert_array_equal(frames[0][0], helpers.to_uint8(make_model().preview()))
     np.testing.assert_array_equal(frames[0][3], helpers.to_uint8(whole[1].preview()))
@@ -157,7 +162,7 @@ def test_previews_of_every_epoch(whole, resumed):
 def test_checkpoint_of_a_finished_training_trains_no_more(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "copy")
     model = make_model(weights_seed=7)
-    assert train(model, tmp_path / "copy", 3) == 3
+    assert train(model, tmp_path / "copy", 3) == 3 * STEPS
     for name, value in values(whole[1]).items():
         np.testing.assert_array_equal(values(model)[name], value, err_msg=name)
     assert helpers.load_table(tmp_path / "copy" / "history.csv")["epoch"].tolist() == [1, 2, 3]
@@ -166,22 +171,22 @@ def test_checkpoint_of_a_finished_training_trains_no_more(whole, tmp_path):
 def test_folder_without_checkpoint_restores_nothing(tmp_path):
     model = make_model()
     before = values(model)
-    assert helpers.Checkpoint(tmp_path / "none", SETTINGS).restore(model) == 0
+    assert helpers.Checkpoint(tmp_path / "none", STEPS, SETTINGS).restore(model) == 0
     for name, value in before.items():
         np.testing.assert_array_equal(values(model)[name], value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_checkpoint_is_one_file_and_leaves_no_other(whole):
-    names = sorted(path.name for path in whole[0].iterdir())
-    assert names == ["checkpoint.npz", "history.csv", "previews"]
+def test_training_leaves_nothing_else(whole):
+    found = sorted(path.name for path in whole[0].iterdir())
+    assert found == ["checkpoints", "history.csv", "previews"]
 
 
 def test_checkpoint_before_any_epoch(tmp_path):
     model = make_model()
-    helpers.Checkpoint(tmp_path, SETTINGS).save(model)
+    helpers.Checkpoint(tmp_path, STEPS, SETTINGS).save(model)
     other = make_model(weights_seed=2, seed=77)
-    assert helpers.Checkpoint(tmp_path, SETTINGS).restore(other) == 0
+    assert helpers.Checkpoint(tmp_path, STEPS, SETTINGS).restore(other) == 0
     np.testing.assert_array_equal(model.preview(), other.preview())
 
 
@@ -189,8 +194,8 @@ def test_settings_may_be_tuples(tmp_path):
     """JSON makes lists of them; equal settings must stay equal."""
     settings = {"image_shape": (8, 8, 1)}
     model = make_model()
-    helpers.Checkpoint(tmp_path, settings).save(model)
-    assert helpers.Checkpoint(tmp_path, settings).restore(model) == 0
+    helpers.Checkpoint(tmp_path, STEPS, settings).save(model)
+    assert helpers.Checkpoint(tmp_path, STEPS, settings).restore(model) == 0
 
 
 # The model.
@@ -200,7 +205,7 @@ def test_latents_follow_seed_and_step():
     model, twin, other = make_model(), make_model(weights_seed=8), make_model(seed=4)
 
     def draw(of, step):
-        of.generator_optimizer.iterations.assign(step)
+        of.step.assign(step)
         return of.sample_latents(6).numpy()
 
     assert draw(model, 0).shape == (6, 4) and draw(model, 0).dtype == np.float32
@@ -232,23 +237,25 @@ def test_preview_is_one_picture_and_changes_nothing():
 
 def test_report_on_crafted_logits():
     model = make_model()
-    first = model.report(
-        1.0, 5.0, tf.constant([[2.0], [-1.0], [0.0], [3.0]]), tf.constant([[-2.0], [0.0]])
-    )
-    expected = [1, 5, 2 / 4, 1 / 2]  # a logit of 0 is no opinion
+    real, generated = tf.constant([[2.0], [-1.0], [0.0], [3.0]]), tf.constant([[-2.0], [0.0]])
+    first = model.report(1.0, 5.0, real, generated, [tf.constant([3.0, 0.0]), tf.constant(4.0)])
+    expected = [1, 5, 2 / 4, 1 / 2, 5]  # a logit of 0 is no opinion
     assert [float(first[name]) for name in METRICS] == pytest.approx(expected)
-    second = model.report(2.0, 7.0, tf.ones((4, 1)), tf.ones((2, 1)))
-    expected = [1.5, 6, 6 / 8, 1 / 4]
+    second = model.report(2.0, 7.0, tf.ones((4, 1)), tf.ones((2, 1)), [tf.constant(1.0)])
+    expected = [1.5, 6, 6 / 8, 1 / 4, 3]
     assert [float(second[name]) for name in METRICS] == pytest.approx(expected)
+    # Where float16 overflowed, the optimizer takes no step, and the norm's mean leaves it out.
+    third = model.report(2.0, 7.0, tf.ones((4, 1)), tf.ones((2, 1)), [tf.constant(np.inf)])
+    assert float(third["generator_gradient"]) == 3
+    assert int(model.step) == 3
 
 
 class Counting(helpers.AdversarialModel):
     """Its loss is the number of the step."""
 
     def train_step(self, real_images):
-        step = tf.cast(self.generator_optimizer.iterations, tf.float32)
-        self.generator_optimizer.iterations.assign_add(1)
-        return self.report(step, step, tf.ones((1, 1)), tf.ones((1, 1)))
+        step = tf.cast(self.step, tf.float32)
+        return self.report(step, step, tf.ones((1, 1)), tf.ones((1, 1)), [step])
 
 
 def test_every_epoch_has_means_of_its_own():
@@ -256,8 +263,6 @@ def test_every_epoch_has_means_of_its_own():
         helpers.training_batches(IMAGES, BATCH, SEED),
         steps_per_epoch=4,
         epochs=2,
-        shuffle=False,
-        verbose=0,
     )
     assert history.history["generator_loss"] == [1.5, 5.5]
 
@@ -276,49 +281,308 @@ def test_compile_builds_both_optimizers():
             assert shapes.count(tuple(weight.shape)) >= 2  # Adam's two moments
     state = model.state()
     kept = {id(variable) for group in state.values() for variable in group}
-    assert {id(variable) for variable in model.variables} - kept <= {
-        id(variable) for metric in model.score_metrics for variable in metric.variables
-    }
+    assert {id(variable) for variable in model.variables} <= kept
 
 
 # Stop at NaN.
 
 
 @pytest.mark.parametrize("step", [0, 1, 2])
-def test_nan_stops_at_the_very_step(step, tmp_path):
+def test_nan_stops_at_the_very_step_and_goes_back(step, tmp_path):
     model = make_model()
     model.bad_step = STEPS + step  # in the second epoch
-    with pytest.raises(FloatingPointError) as caught:
+    with pytest.raises(Stopped) as caught:
         train(model, tmp_path, 3)
     message = str(caught.value)
     assert "\n" not in message and message.startswith("generator_loss became nan")
-    assert f"step {step + 1} of epoch 2" in message and "learning rate" in message
-    assert int(model.generator_optimizer.iterations) == STEPS + step + 1
-    # What is left is the first epoch, and it can be gone on from.
+    assert f"at step {STEPS + step + 1} (epoch 2)" in message and "learning rate" in message
+    # What is left, in the file and in the session, is the first epoch, to be gone on from.
     assert helpers.load_table(tmp_path / "history.csv")["epoch"].tolist() == [1]
-    restored = make_model(weights_seed=5)
-    assert helpers.Checkpoint(tmp_path, SETTINGS).restore(restored) == 1
     once = make_model()
     train(once, tmp_path / "once", 1)
+    for name, value in values(once).items():
+        np.testing.assert_array_equal(values(model)[name], value, err_msg=name)
+    restored = make_model(weights_seed=5)
+    assert helpers.Checkpoint(tmp_path, STEPS, SETTINGS).restore(restored) == STEPS
     for name, value in values(once).items():
         np.testing.assert_array_equal(values(restored)[name], value, err_msg=name)
 
 
+def test_nan_in_the_first_epoch_says_that_nothing_is_saved(tmp_path):
+    model = make_model()
+    model.bad_step = 1
+    with pytest.raises(Stopped, match="Nothing is saved yet, so run all cells"):
+        train(model, tmp_path, 3)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", LOSSES)
-def test_nan_names_the_loss(name, value):
-    callback = helpers.StopAtNaN()
+def test_nan_names_the_loss(name, value, tmp_path):
+    callback = callbacks.StopAtNaN(helpers.Checkpoint(tmp_path, STEPS, SETTINGS))
+    callback.set_model(make_model())
     callback.on_epoch_begin(0)
     logs = dict.fromkeys(METRICS, 0.5)
     callback.on_train_batch_end(0, logs)
-    with pytest.raises(FloatingPointError, match=rf"^{name} became -?(nan|inf) at step 8 of epoch"):
+    callback.model.step.assign(8)
+    with pytest.raises(Stopped, match=rf"^{name} became -?(nan|inf) at step 8 \(epoch 1\)"):
         callback.on_train_batch_end(7, logs | {name: value})
+
+
+def test_a_notebook_shows_the_sentence_alone():
+    assert Stopped("What happened.")._render_traceback_() == ["What happened."]
+
+
+# The stop button.
+
+
+class PressStop(keras.callbacks.Callback):
+    """Interrupts this process, as a kernel's stop button does, after a number of steps."""
+
+    def __init__(self, step, epoch_end=False):
+        super().__init__()
+        self.step, self.epoch_end = step, epoch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self.epoch_end and int(self.model.step) == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.epoch_end and int(self.model.step) == self.step:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("step", "epoch_end"),
+    [(1, False), (STEPS - 1, False), (STEPS, False), (STEPS, True), (STEPS + 1, False)],
+)
+def test_interrupted_training_saves_the_step_and_goes_on_exactly(step, epoch_end, whole, tmp_path):
+    model = make_model()
+    usual = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Stopped) as caught:
+        train(model, tmp_path, 3, PressStop(step, epoch_end))
+    assert signal.getsignal(signal.SIGINT) is usual
+    epochs, steps = divmod(step, STEPS)
+    assert str(caught.value) == (
+        f"Stopped and saved after {epochs} epochs and {steps} steps. Run this cell again to go on."
+    )
+    # The same session goes on; so does a new one, from the file alone.
+    shutil.copytree(tmp_path, tmp_path / "elsewhere")
+    assert train(model, tmp_path, 3) == step
+    other = make_model(weights_seed=6, seed=66)
+    assert train(other, tmp_path / "elsewhere", 3) == step
+    for found, folder in ((model, tmp_path), (other, tmp_path / "elsewhere")):
+        for name, value in values(whole[1]).items():
+            np.testing.assert_array_equal(values(found)[name], value, err_msg=name)
+        assert (folder / "history.csv").read_bytes() == (whole[0] / "history.csv").read_bytes()
+
+
+def test_two_interrupts_in_one_epoch(whole, tmp_path):
+    model = make_model()
+    for step in (STEPS + 1, STEPS + 2):
+        with pytest.raises(Stopped):
+            train(model, tmp_path, 3, PressStop(step))
+    train(model, tmp_path, 3)
+    for name, value in values(whole[1]).items():
+        np.testing.assert_array_equal(values(model)[name], value, err_msg=name)
+
+
+def test_the_second_press_does_not_wait():
+    with pytest.raises(KeyboardInterrupt), postponed_interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.is_set()
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_thread_trains_too(tmp_path):
+    """Only the main thread may set signal handlers."""
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(train, make_model(), tmp_path, 1).result() == 0
+
+
+def test_networks_that_have_trained_do_not_start_over(tmp_path):
+    model = make_model()
+    train(model, tmp_path, 1)
+    with pytest.raises(
+        ValueError, match=f"has taken {STEPS} training steps, not 0; .*from the top"
+    ):
+        train(model, tmp_path / "new", 1)
+
+
+# Checkpoints: how many, which, and what is done with damaged ones.
+
+
+def names(folder):
+    return [path.name for path in sorted((folder / "checkpoints").iterdir())]
+
+
+def test_the_newest_two_are_kept(whole):
+    assert names(whole[0]) == [f"step_{epoch * STEPS:07d}.npz" for epoch in (2, 3)]
+
+
+def damage_truncate(content):
+    return content[: len(content) // 2]
+
+
+def damage_flip(content):
+    """One bit of a weight: the zip's own checksum sees it."""
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def damage_empty(content):
+    return b""
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_flip, damage_empty])
+def test_a_damaged_newest_falls_back_to_the_one_before(damage, whole, tmp_path, capsys):
+    folder = tmp_path / "copy"
+    shutil.copytree(whole[0], folder)
+    newest = folder / "checkpoints" / names(folder)[-1]
+    newest.write_bytes(damage(newest.read_bytes()))
+    model = make_model(weights_seed=4)
+    assert train(model, folder, 3) == 2 * STEPS
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line == f"Damaged: {newest.name}; taken instead: step_{2 * STEPS:07d}.npz."
+    for name, value in values(whole[1]).items():
+        np.testing.assert_array_equal(values(model)[name], value, err_msg=name)
+    assert newest.read_bytes() == (whole[0] / "checkpoints" / newest.name).read_bytes()
+
+
+def test_an_exchanged_array_is_noticed(whole, tmp_path, capsys):
+    """A whole zip with another number in it: only the SHA-256 of all arrays sees it."""
+    folder = tmp_path / "copy"
+    shutil.copytree(whole[0], folder)
+    newest = folder / "checkpoints" / names(folder)[-1]
+    with np.load(newest) as file:
+        arrays = dict(file)
+    arrays["generator/000"] = arrays["generator/000"] + 1
+    np.savez(newest, **arrays)
+    assert train(make_model(), folder, 2) == 2 * STEPS
+    assert capsys.readouterr().out.startswith("Damaged: ")
+
+
+def test_where_every_file_is_damaged_one_sentence_says_so(whole, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(whole[0], folder)
+    for name in names(folder):
+        (folder / "checkpoints" / name).write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"No checkpoint .* can be read .*RESUME = False"
+    ) as caught:
+        train(make_model(), folder, 3)
+    assert "\n" not in str(caught.value)
+    assert len(names(folder)) == 2
+
+
+def test_starting_over_replaces_what_is_there(whole, tmp_path):
+    """RESUME = False: the first saved epoch of the new training removes the old one's files."""
+    folder = tmp_path / "copy"
+    shutil.copytree(whole[0], folder)
+    checkpoint = helpers.Checkpoint(folder, STEPS, SETTINGS)
+    model = make_model()
+    model.fit(
+        helpers.training_batches(IMAGES, BATCH, SEED),
+        steps_per_epoch=STEPS,
+        epochs=1,
+        callbacks=[callbacks.Previews(folder, IMAGES), checkpoint],
+    )
+    assert names(folder) == [f"step_{STEPS:07d}.npz"]
+
+
+def test_the_last_good_state_is_kept(tmp_path):
+    checkpoint = helpers.Checkpoint(tmp_path, 1, SETTINGS)
+    checkpoint.set_model(make_model())
+    good = dict.fromkeys(METRICS, 0.7) | {"variety": 0.8}
+    for epoch, variety in enumerate([0.8, 0.8, 0.0, 0.0, 0.0]):
+        checkpoint.model.step.assign(epoch + 1)
+        checkpoint.on_epoch_end(epoch, good | {"variety": variety})
+    assert names(tmp_path) == [f"step_{step:07d}.npz" for step in (2, 4, 5)]
+    # A new session knows it, too.
+    again = helpers.Checkpoint(tmp_path, 1, SETTINGS)
+    again.set_model(make_model())
+    again.restore(again.model)
+    again.model.step.assign(6)
+    again.on_epoch_end(5, good | {"variety": 0.0})
+    assert names(tmp_path) == [f"step_{step:07d}.npz" for step in (2, 5, 6)]
+    again.model.step.assign(7)
+    again.on_epoch_end(6, good)
+    assert names(tmp_path) == [f"step_{step:07d}.npz" for step in (6, 7)]
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "beta_1"])
+def test_another_optimizer_is_told(name, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    model = make_model()
+    model.compile(
+        keras.optimizers.Adam(0.01, beta_1=0.5),
+        keras.optimizers.Adam(**({"learning_rate": 0.02, "beta_1": 0.5} | {name: 0.25})),
+    )
+    with pytest.raises(ValueError, match=f"optimizer of the discriminator: {name} was .* 0.25"):
+        train(model, tmp_path / "copy", 3)
+
+
+# Diagnosis.
+
+GOOD = {"real_accuracy": 0.9, "generated_accuracy": 1.0, "generator_gradient": 5.0, "variety": 0.8}
+WON = GOOD | {"real_accuracy": 1.0, "generator_gradient": 0.013}
+COLLAPSED = GOOD | {"variety": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], ""),
+        ([GOOD] * 5, ""),
+        ([GOOD, WON, WON], ""),
+        ([WON, WON, GOOD], ""),
+        ([GOOD, WON, WON, WON], "The discriminator has won: for 3 epochs .* (0.013)"),
+        ([COLLAPSED] * 3, "The generator has collapsed: .* 0.1%"),
+        ([WON, COLLAPSED, COLLAPSED], ""),
+        # A perfect discriminator from which the generator still learns, as early in a training.
+        ([GOOD | {"real_accuracy": 1.0, "generator_gradient": 60.0}] * 9, ""),
+        # A small gradient where the discriminator is unsure: near the end of a good training.
+        ([GOOD | {"generator_gradient": 0.01}] * 9, ""),
+    ],
+)
+def test_diagnosis(rows, words):
+    found = diagnose(rows)
+    assert bool(found) == bool(words)
+    if words:
+        parts = words.split(" .* ")
+        assert all(part in found for part in parts) and "learning rate" in found
+        assert "\n" not in found
+
+
+class Saturating(ToyGAN):
+    """A generator with nearly no gradient beside a perfect discriminator."""
+
+    def report(self, d_loss, g_loss, real_logits, generated_logits, gradients):
+        ones = tf.ones_like(real_logits)
+        return super().report(d_loss, g_loss, ones, -ones, [g * 1e-4 for g in gradients])
+
+
+def test_a_won_game_is_said_once_and_the_training_goes_on(tmp_path, capsys):
+    train(make_model(kind=Saturating), tmp_path, 5)
+    assert capsys.readouterr().out.count("The discriminator has won") == 1
+    assert helpers.load_table(tmp_path / "history.csv")["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_collapsed_generator_is_named(tmp_path, capsys):
+    model = make_model()
+    (kernel,) = [w for w in model.generator.trainable_variables if w.shape == (4, 16)]
+    kernel.assign(tf.zeros_like(kernel))  # no latent gets through
+    model.generator_optimizer.learning_rate = 0.0
+    train(model, tmp_path, 3)
+    out = capsys.readouterr().out
+    assert "The generator has collapsed" in out and "SEED" in out
 
 
 def test_full_disk_while_training_leaves_the_last_epoch(tmp_path, monkeypatch):
     """The writing of the second checkpoint fails; the first one stays, and can be gone on from."""
     train(make_model(), tmp_path, 1)
-    before = (tmp_path / "checkpoint.npz").read_bytes()
+    (path,) = tmp_path.glob("checkpoints/*")
+    before = path.read_bytes()
 
     def fail(file, **arrays):
         file.write_bytes(b"half")
@@ -326,18 +590,17 @@ def test_full_disk_while_training_leaves_the_last_epoch(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", fail)
-        with pytest.raises(OSError, match=r"checkpoint\.npz.*No space left"):
+        with pytest.raises(OSError, match=r"step_0000006\.npz.*No space left"):
             train(make_model(), tmp_path, 2)
-    assert (tmp_path / "checkpoint.npz").read_bytes() == before
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["checkpoint.npz", "history.csv", "previews"]
+    assert path.read_bytes() == before and names(tmp_path) == [path.name]
 
 
 def test_checkpoint_holds_plain_arrays_and_json(whole):
-    with np.load(whole[0] / "checkpoint.npz", allow_pickle=False) as file:
+    (newest, *_) = sorted((whole[0] / "checkpoints").iterdir(), reverse=True)
+    with np.load(newest, allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         assert sorted(name.split("/")[0] for name in file.files if name != "about")
-    assert about["settings"] == SETTINGS
+    assert about["settings"] == SETTINGS | {"steps per epoch": STEPS}
     assert [row["epoch"] for row in about["history"]] == [1, 2, 3]
 
 
@@ -359,11 +622,7 @@ def test_previews_are_shown_in_one_place(tmp_path, monkeypatch):
 
     monkeypatch.setattr(callbacks, "get_ipython", lambda: object())
     monkeypatch.setattr(callbacks, "display", display)
-    previews = helpers.Previews(tmp_path)
-    previews.set_model(make_model())
-    for epoch in range(4, 7):
-        previews.on_epoch_begin(epoch)
-        previews.on_epoch_end(epoch)
+    train(make_model(), tmp_path, 3)
     assert (len(shown), len(updates)) == (1, 3)
-    names = sorted(path.name for path in (tmp_path / "previews").iterdir())
-    assert names == [f"epoch_{epoch:04d}.npy" for epoch in range(4, 8)]
+    sizes = {len(iio.imread(picture.data)[0]) for picture in [*shown, *updates]}
+    assert len(sizes) == 1  # a picture of another size would make the page jump
