@@ -146,8 +146,9 @@ def test_what_is_left_out(run, mount, machine, monkeypatch):
 
 def test_similar_names_do_not_mix(machine, mount):
     similar = ["mnist", "mnist.2", "mnist.0001", "mnist.0001.zip", "mnist-2", "mnist.12345"]
-    for number, name in enumerate(similar):
-        save(machine("here", name), *[10 * number + epoch for epoch in (1, 2, 3)])
+    for epoch in (1, 2, 3):
+        for number, name in enumerate(similar):
+            save(machine("here", name), 10 * number + epoch)
     assert names(mount) == sorted(f"{name}.{n:04d}.zip" for name in similar for n in (2, 3))
     for number, name in enumerate(similar):
         assert epochs_of(machine("there", name)) == 10 * number + 3
@@ -296,6 +297,19 @@ def test_a_machine_with_work_of_its_own_heals_a_drive_of_damaged_archives(run, m
     save(machine("here"), 3)
     assert names(mount) == [THIRD]
     assert epochs_of(machine("there")) == 3
+
+
+@pytest.mark.parametrize("position", [60, 100, 200])
+def test_a_damaged_archive_that_is_compressed(position, run, mount, machine):
+    """Of damaged deflate, zlib raises errors of its own."""
+    save(run, 1)
+    with zipfile.ZipFile(mount / SECOND, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("history.csv", "".join(map(str, range(1000))))
+        archive.comment = SOME_ID
+    data = bytearray((mount / SECOND).read_bytes())
+    data[position : position + 20] = b"\xff" * 20
+    (mount / SECOND).write_bytes(data)
+    assert epochs_of(machine("there")) == 1
 
 
 def test_a_zip_from_elsewhere_is_no_archive(mount, machine):
