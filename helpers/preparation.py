@@ -41,7 +41,7 @@ class Run:
     image_size: int  # 0 where the images decide
     channels: int  # likewise
     profile: Profile
-    archive: Path | None = None  # where SAVE_TO_DRIVE keeps a copy of the folder
+    drive: Path | None = None  # where SAVE_TO_DRIVE keeps archives of the folder
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ def open_run(
     Args:
         dataset: as for `open_source`.
         image_size: pixels a side; 0 takes the set's own, or the next usual one up.
-        save_to_drive: a folder that keeps an archive of the run, or "". An archive that lies
-            there already is fetched.
+        save_to_drive: a folder that keeps archives of the run, or "". The newest that lies there
+            already is fetched.
         channels: 1 for gray, 3 for colour, 0 for what the images have.
 
     Raises:
@@ -94,10 +94,9 @@ def open_run(
             "and . _ - + =, the first a letter or digit."
         )
     if hosting() == "Colab" and dataset.startswith(MOUNT_POINT):
-        open_drive(dataset)  # so that the pictures are there
+        open_drive(MOUNT_POINT)  # so that the pictures are there
     drive = open_drive(save_to_drive)
-    archive = drive / f"{name}.zip" if drive else None
-    run = Run(name, runs_folder() / name, dataset, image_size, channels, profile, archive)
+    run = Run(name, runs_folder() / name, dataset, image_size, channels, profile, drive)
     fetch_run(run)
     if _card_path(run).is_file():
         _require_same(run, _read_card(run))

@@ -2,12 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 
 import nbformat
@@ -16,7 +16,7 @@ import pytest
 from lessons import NOTEBOOKS, RUN, edit_the_generator, edited_shapes, printed, shapes, weights
 
 import helpers
-from helpers import browser, drive, environment, packages
+from helpers import browser, environment, packages
 from helpers.environment import ROOT, current_profile
 
 STAND_IN = ROOT / "tests" / "colab_stand_in"
@@ -159,14 +159,15 @@ def test_images_are_prepared_on_the_first_machine_only(chain):
         assert f"Images: yours, from runs/{RUN}/images.npz." in machine.text
 
 
-def test_drive_is_mounted_and_holds_one_archive(chain):
+def test_drive_is_mounted_and_holds_the_last_two_archives(chain):
     for machine in chain:
         assert "Mounted at /content/drive" in machine.text
-        assert f"Saved to Drive: {RUN}.zip" in machine.text
+        assert f"Saved to Drive: {RUN}.0" in machine.text
     drive_folder = chain[0].folder.parent / "MyDrive" / "course"
-    assert [path.name for path in drive_folder.iterdir()] == [f"{RUN}.zip"]
+    _, newest = archives = sorted(drive_folder.iterdir())
+    assert all(re.fullmatch(rf"{RUN}\.[0-9]{{4}}\.zip", path.name) for path in archives)
     last = {path.name: path.read_bytes() for path in chain[-1].run.iterdir() if path.is_file()}
-    with zipfile.ZipFile(drive_folder / f"{RUN}.zip") as archive:
+    with zipfile.ZipFile(newest) as archive:
         for name in ("metrics.json", "training.gif", "generator_trained.keras"):
             assert archive.read(name) == last[name]
 
@@ -286,165 +287,6 @@ def test_an_old_keras_is_named_with_the_remedy(found, machine_without, monkeypat
     with pytest.raises(ImportError, match=f"has Keras {found}; .*install --upgrade keras"):
         packages.require_packages()
     assert commands == []
-
-
-# Drive
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A run with one file, and a folder of Drive that holds nothing yet."""
-    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "runs"))
-    opened = helpers.open_run("mnist", save_to_drive=str(tmp_path / "MyDrive"))
-    opened.folder.mkdir(parents=True)
-    (opened.folder / "history.csv").write_text("epoch\n1\n", encoding="utf-8")
-    return opened
-
-
-def open_again(run):
-    return helpers.open_run("mnist", save_to_drive=str(run.archive.parent))
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    }
-
-
-def test_a_run_comes_back_as_it_was_without_executed_notebooks(run, capsys):
-    (run.folder / "previews").mkdir()
-    (run.folder / "previews" / "epoch_0000.npy").write_bytes(b"\0\1")
-    before = contents(run.folder)
-    (run.folder / "executed").mkdir()
-    (run.folder / "executed" / "01_introduction.ipynb").write_text("{}", encoding="utf-8")
-    helpers.save_run(run)
-    shutil.rmtree(run.folder)
-    open_again(run)
-    assert contents(run.folder) == before
-    assert [path.name for path in run.folder.parent.iterdir()] == [run.name]
-    assert f"Fetched from Drive: {run.name}.zip." in capsys.readouterr().out
-
-
-def test_work_since_the_last_copy_stays(run):
-    helpers.save_run(run)
-    (run.folder / "history.csv").write_text("epoch\n1\n2\n", encoding="utf-8")
-    open_again(run)
-    assert (run.folder / "history.csv").read_text(encoding="utf-8") == "epoch\n1\n2\n"
-
-
-def test_work_on_both_sides_is_refused_and_kept(run, tmp_path):
-    helpers.save_run(run)
-    shutil.move(run.folder, tmp_path / "elsewhere")
-    run.folder.mkdir()
-    (run.folder / "history.csv").write_text("epoch\n7\n", encoding="utf-8")
-    archive, here = run.archive.read_bytes(), contents(run.folder)
-    with pytest.raises(ValueError, match="both hold work: choose another RUN_NAME"):
-        open_again(run)
-    assert (run.archive.read_bytes(), contents(run.folder)) == (archive, here)
-
-
-def test_the_work_of_another_machine_is_not_overwritten(run, monkeypatch, tmp_path, capsys):
-    helpers.save_run(run)
-    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "other machine"))
-    other = open_again(run)
-    helpers.save_run(other)
-    theirs = run.archive.read_bytes()
-    helpers.save_run(run)
-    assert f"another machine has saved {run.name}.zip since" in capsys.readouterr().out
-    assert run.archive.read_bytes() == theirs
-
-
-def test_huge_images_stay_on_this_machine(run, monkeypatch):
-    (run.folder / "images.npz").write_bytes(bytes(5000))
-    monkeypatch.setattr(drive, "LARGEST", 4000)
-    helpers.save_run(run)
-    with zipfile.ZipFile(run.archive) as archive:
-        assert archive.namelist() == ["history.csv"]
-
-
-def test_no_archive_yet_names_the_ones_there_are(run, tmp_path, capsys):
-    helpers.save_run(run)
-    helpers.open_run("fashion_mnist", save_to_drive=str(run.archive.parent))
-    line = capsys.readouterr().out.splitlines()[-1]
-    assert line == f"On Drive: no fashion_mnist-28-tiny.zip yet; there is {run.name}.zip."
-
-
-@pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\5\6"])
-def test_a_damaged_archive_is_refused_and_kept(damage, run):
-    helpers.save_run(run)
-    run.archive.write_bytes(damage)
-    shutil.rmtree(run.folder)
-    with pytest.raises(ValueError, match=r"on Drive cannot be read \(.*move it away"):
-        open_again(run)
-    assert run.archive.read_bytes() == damage
-    assert not run.folder.exists() and not list(run.folder.parent.iterdir())
-
-
-def test_a_truncated_archive_is_refused(run):
-    (run.folder / "images.npz").write_bytes(bytes(range(256)) * 100)
-    helpers.save_run(run)
-    whole = run.archive.read_bytes()
-    run.archive.write_bytes(whole[:2000] + whole[-300:])
-    shutil.rmtree(run.folder)
-    with pytest.raises(ValueError, match="cannot be read"):
-        open_again(run)
-    assert not run.folder.exists() and not list(run.folder.parent.iterdir())
-
-
-def test_a_full_drive_costs_a_line_and_no_archive(run, monkeypatch, capsys):
-    helpers.save_run(run)
-    before = run.archive.read_bytes()
-
-    def full(source, target):
-        Path(target).write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(drive.shutil, "copyfile", full)
-    helpers.save_run(run)
-    assert "Not saved to Drive: [Errno 28] No space left on device." in capsys.readouterr().out
-    assert run.archive.read_bytes() == before
-    assert [path.name for path in run.archive.parent.iterdir()] == [run.archive.name]
-
-
-def test_a_copy_that_failed_does_not_shut_the_run_out(run, monkeypatch):
-    helpers.save_run(run)
-    with monkeypatch.context() as patch:
-        patch.setattr(drive.shutil, "copyfile", lambda source, target: 1 / 0)
-        with pytest.raises(ZeroDivisionError):  # anything but OSError is a bug, and shows
-            helpers.save_run(run)
-    assert open_again(run).folder == run.folder
-
-
-def test_a_drive_that_cannot_be_mounted_costs_a_line(monkeypatch, capsys):
-    def refuse(mount_point):
-        raise ValueError("mount failed")
-
-    colab = SimpleNamespace(drive=SimpleNamespace(mount=refuse))
-    monkeypatch.setitem(sys.modules, "google.colab", colab)
-    run = helpers.open_run("mnist", save_to_drive="/content/drive/MyDrive/course")
-    assert run.archive is None
-    line = capsys.readouterr().out.splitlines()[-1]
-    assert line == "Drive is not there (mount failed); this run stays on this machine."
-
-
-@pytest.mark.parametrize("folder", ["MyDrive/course", "course"])
-def test_half_a_path_is_refused(folder):
-    with pytest.raises(ValueError, match=f"SAVE_TO_DRIVE is '{folder}'; .*whole path"):
-        helpers.open_run("mnist", save_to_drive=folder)
-
-
-def test_training_copies_now_and_then(run, monkeypatch):
-    now = [0.0]
-    copies = []
-    monkeypatch.setattr("helpers.callbacks.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("helpers.callbacks.save_run", lambda run: copies.append(now[0]))
-    callback = helpers.SaveToDrive(run)
-    callback.on_train_begin()
-    for now[0] in (50, 119, 121, 130, 240, 242):
-        callback.on_epoch_end(0)
-    assert copies == [121, 242]
 
 
 # Downloads
