@@ -130,7 +130,7 @@ class LiveView(keras.callbacks.Callback):
 
 
 class SaveToDrive(keras.callbacks.Callback):
-    """Copy the run to its archive after an epoch, at most every two minutes, if it has one."""
+    """Copy the run to Drive after an epoch, at most every two minutes, if it has a folder there."""
 
     SECONDS = 120
 
@@ -170,10 +170,10 @@ class StopButton(keras.callbacks.Callback):
 
     def stop(self):
         save_run(self.run)
-        epochs, steps = divmod(int(self.model.step), self.checkpoint.steps_per_epoch)
+        step = int(self.model.step)
+        epoch = math.ceil(step / self.checkpoint.steps_per_epoch)
         raise Stopped(
-            f"Stopped and saved after {epochs} epochs and {steps} steps. "
-            "Run this cell again to go on."
+            f"Stopped at step {step}, in epoch {epoch}; all is saved. Run this cell again to go on."
         )
 
 

@@ -13,6 +13,7 @@ from helpers.environment import short
 from helpers.files import load_arrays, save_arrays, save_table
 
 NETWORKS = ("generator", "discriminator")
+ABOUT = {"history", "settings", "optimizers", "layers", "healthy"}
 BEHAVIOUR = (  # the settings of built-in layers that change what the same weights compute
     "activation", "axis", "epsilon", "momentum", "negative_slope", "padding", "rate", "strides",
 )  # fmt: skip
@@ -93,6 +94,8 @@ class Checkpoint(keras.callbacks.Callback):
                 if str(arrays.pop("sha256")) != _sha256(arrays):
                     raise ValueError
                 about = json.loads(str(arrays.pop("about")))
+                if not isinstance(about, dict) or about.keys() != ABOUT:
+                    raise ValueError
             except (KeyError, ValueError):
                 damaged.append(short(path))
                 continue

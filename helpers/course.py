@@ -89,8 +89,9 @@ def tidy(notebook) -> None:
     """Drop what an execution adds and a reader does not need: timings, stderr, empty tags."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.NotebookNode({"tags": tags} if tags else {})
+        kept = ("cellView", "jupyter", "tags")  # the first two fold a cell, in Colab and Jupyter
+        metadata = {name: cell.metadata[name] for name in kept if cell.metadata.get(name)}
+        cell.metadata = nbformat.NotebookNode(metadata)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
 

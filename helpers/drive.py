@@ -17,7 +17,7 @@ from helpers.environment import hosting, short
 from helpers.files import replacing, sha256
 
 MOUNT_POINT = "/content/drive"
-LARGEST = 300_000_000  # bytes; larger sets of images are prepared again on the next machine
+LARGEST = 300_000_000  # bytes of images; a larger set is prepared again on the next machine
 KNOWN = ".archives"  # in a run's folder: the archives, one id a line, that it has seen
 ARCHIVE = re.compile(r"(\w.*)\.([0-9]{4}|[1-9][0-9]{4,})\.zip")  # a run's name and a number
 LEFTOVER = re.compile(r"\.(\w.*)\.[0-9]{4,}\.partial\.zip")  # of a copy that was killed
@@ -225,7 +225,8 @@ def _pack(folder, path) -> None:
         for file in sorted(folder.rglob("*")):
             parts = file.relative_to(folder).parts
             left_out = parts[0] == "executed" or any(part.startswith(".") for part in parts)
-            if file.is_file() and not (left_out or file in older or file.stat().st_size > LARGEST):
+            huge = file.name == "images.npz" and file.stat().st_size > LARGEST
+            if file.is_file() and not (left_out or huge or file in older):
                 archive.write(file, "/".join(parts))
         archive.comment = uuid.uuid4().hex.encode()
     with open(folder / KNOWN, "a", encoding="utf-8") as file:

@@ -150,7 +150,7 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
         if images_path.is_file() and not change:
             print(f"Images: yours, from {short(images_path)}.")
             return _load(images_path, card)
-        if change and (run.folder / "checkpoint.npz").is_file():
+        if change and any(run.folder.glob("checkpoints/*.npz")):
             raise ValueError(
                 f"{change} since {short(run.folder)} was prepared and trained; choose another "
                 "RUN_NAME, or move your files away to go on with the prepared ones."

@@ -9,6 +9,7 @@ import pytest
 
 import helpers
 from helpers.adversarial import AdversarialModel
+from helpers.checkpoints import _sha256
 from helpers.environment import current_profile
 from helpers.files import load_arrays, load_table, replacing, save_arrays, save_model
 
@@ -344,51 +345,64 @@ def test_one_optimizer_for_both_networks(tmp_path):
     assert_clear(lambda: model.compile(optimizer, optimizer), ValueError, parts, tmp_path)
 
 
-SETTINGS = {"batch_size": 8, "seed": 1}
+SETTINGS = {"BATCH_SIZE": 8, "SEED": 1}
 
 
 def spoil_json(path, about):
-    arrays = load_arrays(path)
-    save_arrays(path, **(arrays | {"about": np.array(about)}))
+    """Another text in a file that is whole otherwise: its checksum is right."""
+    arrays = load_arrays(path) | {"about": np.array(about)}
+    del arrays["sha256"]
+    save_arrays(path, sha256=np.array(_sha256(arrays)), **arrays)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "parts"),
+    "spoil",
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-100]), ["damaged", "delete it"]),
-        (lambda path: path.write_bytes(b""), ["damaged", "delete it"]),
-        (lambda path: save_arrays(path, x=np.zeros(3)), ["no checkpoint", "RUN_NAME"]),
-        (lambda path: spoil_json(path, "{"), ["no checkpoint", "RUN_NAME"]),
-        (lambda path: spoil_json(path, "{}"), ["no checkpoint", "RUN_NAME"]),
-        (lambda path: spoil_json(path, "[]"), ["no checkpoint", "RUN_NAME"]),
-        (lambda path: spoil_json(path, "5"), ["no checkpoint", "RUN_NAME"]),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_bytes(b""),
+        lambda path: save_arrays(path, x=np.zeros(3)),
+        lambda path: spoil_json(path, "{"),
+        lambda path: spoil_json(path, "{}"),
+        lambda path: spoil_json(path, "[]"),
+        lambda path: spoil_json(path, "5"),
+        lambda path: np.savez(path, about=np.array([{}], object), sha256=np.array("")),
     ],
-    ids=["truncated", "empty", "foreign", "half JSON", "no history", "a list", "a number"],
+    ids=[
+        "truncated",
+        "empty",
+        "foreign",
+        "half JSON",
+        "no history",
+        "a list",
+        "a number",
+        "pickle",
+    ],
 )
-def test_damaged_checkpoint(spoil, parts, tmp_path):
-    checkpoint = helpers.Checkpoint(tmp_path / "own", SETTINGS)
+def test_damaged_checkpoint(spoil, tmp_path):
+    checkpoint = helpers.Checkpoint(tmp_path / "own", 10, SETTINGS)
     model = make_model()
     checkpoint.save(model)
-    spoil(checkpoint.path)
-    parts = ["runs/own/checkpoint.npz", *parts]
+    (path,) = checkpoint.files()
+    spoil(path)
+    parts = ["runs/own/checkpoints/step_0000000.npz damaged", "RUN_NAME", "RESUME = False"]
     assert_clear(lambda: checkpoint.restore(model), ValueError, parts, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("settings", "width", "parts"),
     [
-        (SETTINGS | {"batch_size": 9}, 6, ["batch_size 8", "now it is 9"]),
+        (SETTINGS | {"BATCH_SIZE": 9}, 6, ["BATCH_SIZE 8", "now it is 9"]),
         (SETTINGS | {"rate": 0.1}, 6, ["rate None", "now it is 0.1"]),
         (SETTINGS, 7, ["another generator", "(4, 6)", "(4, 7)"]),
     ],
     ids=["batch size", "new setting", "half the units"],
 )
 def test_checkpoint_of_another_training(settings, width, parts, tmp_path):
-    helpers.Checkpoint(tmp_path / "own", SETTINGS).save(make_model())
+    helpers.Checkpoint(tmp_path / "own", 10, SETTINGS).save(make_model())
     model = make_model(width, seed=5)
     before = [np.copy(v.numpy()) for group in model.state().values() for v in group]
-    restore = lambda: helpers.Checkpoint(tmp_path / "own", settings).restore(model)  # noqa: E731
-    parts = ["runs/own/checkpoint.npz", *parts, "RUN_NAME", "RESUME = False"]
+    restore = lambda: helpers.Checkpoint(tmp_path / "own", 10, settings).restore(model)  # noqa: E731
+    parts = ["runs/own/checkpoints/step_0000000.npz", *parts, "RUN_NAME", "RESUME = False"]
     assert_clear(restore, ValueError, parts, tmp_path)
     after = [v.numpy() for group in model.state().values() for v in group]
     for old, new in zip(before, after, strict=True):
@@ -418,9 +432,9 @@ def test_checkpoint_of_layers_with_equal_weights(last, parts, tmp_path):
         model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
         return model
 
-    helpers.Checkpoint(tmp_path, SETTINGS).save(build([keras.layers.ReLU()]))
-    restore = lambda: helpers.Checkpoint(tmp_path, SETTINGS).restore(build(last))  # noqa: E731
-    parts = ["runs/checkpoint.npz", "another generator", *parts, "RUN_NAME"]
+    helpers.Checkpoint(tmp_path, 10, SETTINGS).save(build([keras.layers.ReLU()]))
+    restore = lambda: helpers.Checkpoint(tmp_path, 10, SETTINGS).restore(build(last))  # noqa: E731
+    parts = ["runs/checkpoints/step_0000000.npz", "another generator", *parts, "RUN_NAME"]
     assert_clear(restore, ValueError, parts, tmp_path)
 
 
@@ -437,9 +451,9 @@ def test_checkpoint_of_a_deeper_or_shallower_network(depth, tmp_path):
         model.compile(keras.optimizers.Adam(), keras.optimizers.Adam())
         return model
 
-    helpers.Checkpoint(tmp_path, SETTINGS).save(build(2))
-    restore = lambda: helpers.Checkpoint(tmp_path, SETTINGS).restore(build(2 + depth))  # noqa: E731
-    parts = ["runs/checkpoint.npz", "another generator", "RUN_NAME"]
+    helpers.Checkpoint(tmp_path, 10, SETTINGS).save(build(2))
+    restore = lambda: helpers.Checkpoint(tmp_path, 10, SETTINGS).restore(build(2 + depth))  # noqa: E731
+    parts = ["runs/checkpoints/step_0000000.npz", "another generator", "RUN_NAME"]
     assert_clear(restore, ValueError, parts, tmp_path)
 
 

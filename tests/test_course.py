@@ -31,7 +31,7 @@ def toy(tmp_path, monkeypatch):
 
     def write(*sources):
         cells = [nbformat.v4.new_code_cell('DATASET = "fashion_mnist"')]
-        cells[0].metadata.tags = ["parameters"]
+        cells[0].metadata |= {"tags": ["parameters"], "jupyter": {"source_hidden": True}}
         cells += [nbformat.v4.new_code_cell(source) for source in sources]
         metadata = {"language_info": {"name": "python"}}
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
@@ -74,7 +74,8 @@ def test_notebooks_are_executed_in_place_and_tidied(toy, tmp_path):
     call("notebooks")
     notebook = nbformat.read(path, as_version=4)
     assert "papermill" not in notebook.metadata
-    assert [cell.metadata for cell in notebook.cells] == [{"tags": ["parameters"]}, {}, {}]
+    folded = {"tags": ["parameters"], "jupyter": {"source_hidden": True}}
+    assert [cell.metadata for cell in notebook.cells] == [folded, {}, {}]
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3]
     assert "data set fashion_mnist" in streams(notebook)
     assert "to stderr" not in streams(notebook)

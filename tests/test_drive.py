@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import helpers
-from helpers import drive
+from helpers import callbacks, drive
 from helpers.environment import ROOT
 
 RUN = "mnist-28-tiny"
@@ -610,7 +610,7 @@ def test_training_copies_now_and_then(run, monkeypatch):
     copies = []
     monkeypatch.setattr("helpers.callbacks.time.monotonic", lambda: now[0])
     monkeypatch.setattr("helpers.callbacks.save_run", lambda run: copies.append(now[0]))
-    callback = helpers.SaveToDrive(run)
+    callback = callbacks.SaveToDrive(run)
     callback.on_train_begin()
     for now[0] in (50, 119, 121, 130, 240, 242):
         callback.on_epoch_end(0)

@@ -45,6 +45,10 @@ def execute(notebook, folder, **parameters):
     return printed(executed)
 
 
+def newest_checkpoint(run):
+    return load_arrays(max((run / "checkpoints").iterdir()))
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
@@ -104,7 +108,7 @@ def alone(tmp_path_factory):
 def test_lesson_4_alone_prepares_builds_and_trains(alone):
     assert "Images: made now from the course's assets" in alone.text
     assert "Networks: built now with the cells of notebook 3." in alone.text
-    assert "0 epochs are done, training to 2." in alone.text
+    assert "0 of 8 steps are done (4 an epoch)." in alone.text
     assert list(helpers.load_table(alone.run / "history.csv")["epoch"]) == [1, 2]
     assert len(iio.imread(alone.run / "training.gif", index=None)) == 3
     built = helpers.taught("03_architecture").build_generator((28, 28, 1))
@@ -115,12 +119,12 @@ def test_a_finished_training_is_not_repeated(alone):
     before = contents(alone.run)
     text = execute("04_training", alone.folder)
     after = contents(alone.run)
-    assert "2 epochs are done, training to 2." in text
+    assert "8 of 8 steps are done (4 an epoch)." in text
     assert before.keys() == after.keys()
-    for name in ("checkpoint.npz", "history.csv", "images.npz", "training.gif"):
+    for name in ("history.csv", "images.npz", "training.gif"):
         assert before[name] == after[name], name
     trained = weights(alone.run / "generator_trained.keras")
-    saved = load_arrays(alone.run / "checkpoint.npz")
+    saved = newest_checkpoint(alone.run)
     for index, weight in enumerate(trained):
         np.testing.assert_array_equal(weight, saved[f"generator/{index:03d}"])
 
@@ -140,8 +144,9 @@ def test_a_run_of_another_data_set_is_refused(alone):
 # A kill in the middle of an epoch
 
 
-def kill_in_the_second_epoch(folder):
-    """Run lesson 4 in a kernel and SIGKILL it when its progress bar is inside epoch 2."""
+@contextmanager
+def lesson_4_in_its_second_epoch(folder):
+    """Run lesson 4 in a kernel until its progress bar is inside the second epoch of 16 steps."""
     notebook = parameterize_notebook(
         load_notebook_node(str(NOTEBOOKS / "04_training.ipynb")), KILLED
     )
@@ -152,14 +157,16 @@ def kill_in_the_second_epoch(folder):
     client.start_channels()
     try:
         client.wait_for_ready(timeout=PATIENCE)
-        for cell in notebook.cells:
-            if cell.cell_type == "code":
-                client.execute(cell.source)
+        sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        number = next(n for n, source in enumerate(sources) if "model.fit(" in source)
+        for source in sources[: number + 1]:
+            client.execute(source)
         text = ""
-        while not re.search(r"Epoch 2/4.*?(?<!\d)(?:[2-9]|1[0-4])/16", text, re.DOTALL):
+        while not re.search(r"(?<!\d)(1[89]|2\d|30)/64", text):
             message = client.get_iopub_msg(timeout=PATIENCE)
             assert message["msg_type"] != "error", message["content"]
             text += message["content"].get("text", "") if message["msg_type"] == "stream" else ""
+        yield manager, client, sources[number]
     finally:
         manager.shutdown_kernel(now=True)  # SIGKILL
         client.stop_channels()
@@ -169,10 +176,11 @@ def kill_in_the_second_epoch(folder):
 def killed(tmp_path_factory):
     """Lesson 4 killed inside an epoch, what was there then, and lesson 4 once more."""
     folder = tmp_path_factory.mktemp("killed")
-    kill_in_the_second_epoch(folder)
+    with lesson_4_in_its_second_epoch(folder):
+        pass  # its end is the kill
     run = folder / RUN
     left = contents(run)
-    about = json.loads(str(load_arrays(run / "checkpoint.npz")["about"]))
+    about = json.loads(str(newest_checkpoint(run)["about"]))
     text = execute("04_training", folder, **KILLED)
     return SimpleNamespace(run=run, left=left, finished=len(about["history"]), text=text)
 
@@ -183,9 +191,9 @@ def test_the_kill_came_between_the_first_epoch_and_the_end(killed):
 
 
 def test_training_goes_on_from_the_last_finished_epoch(killed):
-    assert f"{killed.finished} epochs are done, training to 4." in killed.text
-    begun = [int(epoch) for epoch in re.findall(r"Epoch (\d+)/4", killed.text)]
-    assert begun == list(range(killed.finished + 1, 5))
+    assert f"{16 * killed.finished} of 64 steps are done (16 an epoch)." in killed.text
+    left = 64 - 16 * killed.finished
+    assert f"{left}/{left}" in killed.text and "64/64" not in killed.text
 
 
 def test_the_history_has_no_gap_and_no_double_row(killed):
@@ -205,3 +213,40 @@ def test_the_gif_is_whole(killed):
 
 def test_no_half_written_file_stays(killed):
     assert not list(killed.run.rglob(".*"))
+
+
+# The stop button
+
+
+def answers(client, source=None):
+    """Execute a cell, or wait for the one that runs; its messages until the kernel is idle."""
+    request = client.execute(source) if source else None
+    messages = []
+    while True:
+        message = client.get_iopub_msg(timeout=PATIENCE)
+        if request in (None, message["parent_header"].get("msg_id")):
+            messages.append(message)
+            idle = message["content"].get("execution_state") == "idle"
+            if message["msg_type"] == "status" and idle:
+                return messages
+
+
+def test_the_stop_button_ends_with_one_line_and_a_usable_session(tmp_path):
+    with lesson_4_in_its_second_epoch(tmp_path) as (manager, client, training_cell):
+        manager.interrupt_kernel()
+        (error,) = [each for each in answers(client) if each["msg_type"] == "error"]
+        line = r"Stopped at step (\d+), in epoch 2; all is saved. Run this cell again to go on."
+        (shown,) = error["content"]["traceback"]
+        steps = int(re.fullmatch(line, shown)[1])
+        assert (tmp_path / RUN / "checkpoints" / f"step_{steps:07d}.npz").is_file()
+        (said,) = [
+            each["content"]["text"]
+            for each in answers(client, "print('here', int(model.step))")
+            if each["msg_type"] == "stream"
+        ]
+        assert said == f"here {steps}\n"
+        messages = answers(client, training_cell)
+        assert not [each for each in messages if each["msg_type"] == "error"]
+        text = "".join(each["content"].get("text", "") for each in messages)
+        assert f"{steps} of 64 steps are done" in text
+    assert list(helpers.load_table(tmp_path / RUN / "history.csv")["epoch"]) == [1, 2, 3, 4]

@@ -13,7 +13,7 @@ import helpers
 from helpers.environment import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-TAGS = {"setup", "parameters", "taught", "nbval-check-output"}
+TAGS = {"setup", "parameters", "further-parameters", "taught", "nbval-check-output"}
 LAST_SECTIONS = ["What you learned", "Exercises", "What was saved", "Solutions"]
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|var|usr|opt|mnt|Users|private)/")
 
@@ -143,7 +143,11 @@ def test_badges_open_their_own_notebook_of_the_repository_that_the_set_up_clones
 @every_notebook
 def test_parameters_are_literals(path):
     (cell,) = code_cells(path, "parameters")
-    for statement in ast.parse(cell.source).body:
+    folded = code_cells(path, "further-parameters")
+    for each in folded:
+        assert each.metadata.cellView == "form" and each.metadata.jupyter.source_hidden
+    sources = [each.source for each in (*folded, cell)]
+    for statement in ast.parse("\n".join(sources)).body:
         assert isinstance(statement, ast.Assign), ast.unparse(statement)
         (target,) = statement.targets
         assert isinstance(target, ast.Name)

@@ -172,6 +172,12 @@ def test_a_set_without_a_readable_picture_is_refused_and_leaves_nothing(tmp_path
     assert not list(run.folder.iterdir())
 
 
+def trained(run):
+    """As lesson 4 leaves it."""
+    (run.folder / "checkpoints").mkdir()
+    (run.folder / "checkpoints" / "step_0000010.npz").write_bytes(b"trained")
+
+
 def test_new_pictures_are_prepared_anew_until_they_were_trained_on(photos, capsys):
     run = helpers.open_run(str(photos))
     before = helpers.prepare(run)
@@ -180,7 +186,7 @@ def test_new_pictures_are_prepared_anew_until_they_were_trained_on(photos, capsy
     assert "The files of photos have changed since they" in capsys.readouterr().out
     count = len(before.train_images) + len(before.test_images)
     assert len(after.train_images) + len(after.test_images) == count + 1
-    (run.folder / "checkpoint.npz").write_bytes(b"trained")
+    trained(run)
     (photos / "a" / "new.png").unlink()
     with pytest.raises(ValueError, match="photos have changed since runs/photos-tiny was prepared"):
         helpers.prepare(run)
@@ -292,14 +298,14 @@ def test_the_background_stays_when_new_files_come(photos):
     helpers.prepare(run, "#000000")
     Image.fromarray(pixels(1)[0]).save(photos / "a" / "new.png")
     assert helpers.prepare(run).card["background"] == "#000000"
-    (run.folder / "checkpoint.npz").write_bytes(b"trained")
+    trained(run)
     assert helpers.prepare(run, "black").card["background"] == "#000000"  # the same colour
 
 
 def test_an_emptied_folder_does_not_spoil_what_was_prepared(photos):
     run = helpers.open_run(str(photos))
     before = helpers.prepare(run)
-    (run.folder / "checkpoint.npz").write_bytes(b"trained")
+    trained(run)
     shutil.rmtree(photos)
     photos.write_text("a file now", encoding="utf-8")
     photos.unlink()

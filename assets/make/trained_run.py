@@ -17,8 +17,6 @@ import keras
 from helpers import (
     ASSETS,
     Checkpoint,
-    Previews,
-    StopAtNaN,
     image_grid,
     load_previews,
     open_run,
@@ -29,6 +27,7 @@ from helpers import (
     steps_per_epoch,
     taught,
     training_batches,
+    training_callbacks,
 )
 
 DATASET, SEED, BATCH_SIZE = "fashion_mnist", 0, 128
@@ -49,17 +48,15 @@ def main():
         seed=SEED,
     )
     model.compile(training.make_optimizer(), training.make_optimizer())
-    checkpoint = Checkpoint(run.folder, settings={"batch_size": BATCH_SIZE, "seed": SEED})
-    first_epoch = checkpoint.restore(model)
     steps = steps_per_epoch(images.train_images, BATCH_SIZE, run.profile)
+    checkpoint = Checkpoint(run.folder, steps, {"BATCH_SIZE": BATCH_SIZE, "SEED": SEED})
+    first_step = checkpoint.restore(model)
     model.fit(
-        training_batches(images.train_images, BATCH_SIZE, SEED, first_epoch * steps),
+        training_batches(images.train_images, BATCH_SIZE, SEED, first_step),
         steps_per_epoch=steps,
-        initial_epoch=first_epoch,
         epochs=run.profile.epochs,
-        callbacks=[StopAtNaN(), Previews(run.folder), checkpoint],
-        shuffle=False,
-        verbose=2,
+        first_step=first_step,
+        callbacks=training_callbacks(run, images, checkpoint, run.profile.epochs),
     )
     target = ASSETS / "trained" / f"{DATASET}-{run.image_size}"
     save_model(model.generator, target / "generator_trained.keras")
