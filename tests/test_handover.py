@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -32,17 +33,22 @@ def runs_folder(folder):
 
 def execute(notebook, folder, **parameters):
     """Execute one notebook, given by name or path, with its runs in `folder`; return its text."""
+    return printed(executed(notebook, folder, **parameters))
+
+
+def executed(notebook, folder, **parameters):
+    """The executed notebook itself."""
     path = NOTEBOOKS / f"{notebook}.ipynb"  # a path stays itself
     with runs_folder(folder):
-        executed = papermill.execute_notebook(
+        return papermill.execute_notebook(
             path,
             None,
             parameters,
             cwd=NOTEBOOKS,
             kernel_name="python3",
             progress_bar=False,
+            coalesce_streams=True,
         )
-    return printed(executed)
 
 
 def newest_checkpoint(run):
@@ -101,8 +107,10 @@ def test_images_are_prepared_once_and_read_after(edited):
 def alone(tmp_path_factory):
     """Lesson 4 in an empty folder of runs."""
     folder = tmp_path_factory.mktemp("alone")
-    text = execute("04_training", folder)
-    return SimpleNamespace(run=folder / RUN, folder=folder, text=text)
+    notebook = executed("04_training", folder)
+    return SimpleNamespace(
+        run=folder / RUN, folder=folder, notebook=notebook, text=printed(notebook)
+    )
 
 
 def test_lesson_4_alone_prepares_builds_and_trains(alone):
@@ -127,6 +135,23 @@ def test_a_finished_training_is_not_repeated(alone):
     saved = newest_checkpoint(alone.run)
     for index, weight in enumerate(trained):
         np.testing.assert_array_equal(weight, saved[f"generator/{index:03d}"])
+
+
+def test_more_epochs_do_not_make_the_notebook_larger(alone, tmp_path):
+    """The training cell shows one picture and one bar, however long it trains."""
+
+    def outputs(notebook):
+        (cell,) = [cell for cell in notebook.cells if "model.fit(" in cell.source]
+        return cell.outputs
+
+    short, long = outputs(alone.notebook), outputs(executed("04_training", tmp_path, EPOCHS=7))
+    kinds = [list(each.get("data", {"text": 0})) for each in short]
+    assert kinds == [["text"], ["image/png", "text/plain"]]  # papermill puts text together
+    assert [list(each.get("data", {"text": 0})) for each in long] == kinds
+    assert "8/8" in short[0].text and "28/28" in long[0].text
+    assert len(long[0].text) < len(short[0].text) + 20
+    heights = [len(iio.imread(b64decode(each[1].data["image/png"]))) for each in (short, long)]
+    assert heights[0] == heights[1]
 
 
 def test_a_run_of_another_data_set_is_refused(alone):
