@@ -1,6 +1,5 @@
 """What depends on the device: its options, and that each of them trains the same model."""
 
-import json
 import zipfile
 
 import keras
@@ -506,6 +505,14 @@ def test_every_choice_can_be_made_by_hand(details, precision, xla, steps, preten
     assert precision in line and ("XLA" in line) == xla and ("39 steps" in line) == (steps > 1)
 
 
+@pytest.mark.parametrize(("details", "xla"), [(None, False), (None, True), (T4, False)])
+def test_float16_on_a_cpu_comes_with_a_warning(details, xla, pretend, capsys):
+    pretend(details)
+    options(precision="mixed_float16", xla=xla)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert ("many times faster in float32" in line) == (details is None and not xla)
+
+
 def test_options_are_those_of_compile(pretend):
     network = resizing("nearest")
     chosen = hardware.training_options(network, 78, "mixed_float16", True, 2)
@@ -627,9 +634,3 @@ def test_several_replicas_take_one_plain_step_at_a_time(pretend):
             options(steps_per_execution=2)
         with pytest.raises(ValueError, match=r"XLA is True, but it does not go with tf\.distri"):
             options(xla=True)
-
-
-def test_precision_survives_json():
-    """As a checkpoint's settings, for instance."""
-    chosen = hardware.training_options(resizing("nearest"), 6)
-    assert json.loads(json.dumps(chosen)) == chosen
