@@ -1,5 +1,8 @@
 """What the device is good for: precision, XLA, several steps per execution, determinism."""
 
+import math
+from weakref import WeakKeyDictionary
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +15,7 @@ XLA_RESIZES = {
     keras.layers.Resizing: ("bilinear",),
 }
 HALF_RESIZES = ("nearest", "bilinear")
+_BEFORE = WeakKeyDictionary()  # layer: its first policy; a file says which layers share theirs
 
 
 def training_options(
@@ -25,7 +29,7 @@ def training_options(
     """Look at the device, print what it will do, and return options for `AdversarialModel.compile`.
 
     On a GPU "auto" takes half precision where the chip has units for it, and XLA where every layer
-    can be compiled; on a CPU both slow the training down, so there it takes neither.
+    can be compiled; on a CPU it takes neither, and float16 without XLA is many times slower there.
 
     Args:
         network: the generator, or the adversarial model with both networks.
@@ -75,7 +79,8 @@ def training_options(
     parts += ["with XLA"] * xla
     parts += [f"{steps_per_execution} steps per execution"] * (steps_per_execution > 1)
     parts += ["the same in every run"] * deterministic
-    print(", ".join(parts) + ".")
+    slow = precision == "mixed_float16" and not gpu and not xla
+    print(", ".join(parts) + "." + " A CPU is many times faster in float32." * slow)
     return {
         "precision": precision,
         "jit_compile": xla,
@@ -86,11 +91,11 @@ def training_options(
 def set_precision(network, precision) -> None:
     """Let a built network compute in `precision`, in place; its weights stay float32.
 
-    What it returns must be float32: half precision has fewer steps between -1 and 1 than images
-    have grey levels, and losses of logits overflow. So the last layer with weights and all that
-    follow it, a Reshape or an Activation for instance, compute in float32 whatever `precision` is,
-    and `Conv2DTranspose(activation="tanh")` trains like the same two layers apart. So do layers
-    that resize by an interpolation TensorFlow cannot differentiate in half precision.
+    What it returns must be float32: images and losses are made of it, and bfloat16 has not three
+    digits. So the last layer with weights and all that follow it, a Reshape or an Activation for
+    instance, compute in float32 whatever `precision` is, and a `Conv2DTranspose` with `activation`
+    trains like the same two layers apart. So do layers that resize by an interpolation which
+    TensorFlow cannot differentiate in half precision.
 
     Args:
         network: a Functional or Sequential model, possibly with others inside.
@@ -105,18 +110,41 @@ def set_precision(network, precision) -> None:
     for number, layer in enumerate(layers):
         full = number >= last or _interpolation(layer) not in (None, *HALF_RESIZES)
         for part in layer._flatten_layers():  # a wrapper and what it wraps
-            part.dtype_policy = "float32" if full else precision
+            before = _BEFORE.setdefault(part, part.dtype_policy)
+            wanted = "float32" if full else precision
+            part.dtype_policy = before if before.name == wanted else wanted
 
 
 def wrap_optimizer(optimizer, precision):
     """The optimizer that `precision` needs: in "mixed_float16" one that scales the loss.
 
-    Gradients below 6e-8 are zero in float16. Scaled, they are not; `apply` divides by the scale
+    Gradients below 3e-8 are zero in float16. Scaled, they are not; `apply` divides by the scale
     again, and where a gradient overflows it skips the step and halves the scale.
     """
     if precision != "mixed_float16" or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def standard_normal(shape, seed):
+    """Standard normal numbers, float32 of `shape`, the same under XLA and without it.
+
+    They are those of `tf.random.stateless_normal`, up to rounding. That function itself draws
+    others under XLA, which makes floats of the same random bits in another way.
+
+    Args:
+        shape: Python integers.
+        seed: two integers, int32 (2,); may be a tensor.
+    """
+    count = math.prod(shape)
+    bits = tf.random.stateless_uniform(
+        (math.ceil(count / 2), 2), seed, minval=None, maxval=None, dtype=tf.uint32, alg="philox"
+    )
+    uniform = tf.cast(bits & 0x7FFFFF, tf.float32) / 2**23
+    radius = tf.sqrt(-2 * tf.math.log(tf.maximum(uniform[:, 0], 1e-7)))  # Box and Muller
+    angle = 2 * math.pi * uniform[:, 1]
+    pairs = tf.stack([radius * tf.sin(angle), radius * tf.cos(angle)], axis=1)
+    return tf.reshape(tf.reshape(pairs, [-1])[:count], shape)
 
 
 def _first_gpu():
