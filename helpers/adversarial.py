@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from helpers.hardware import set_precision, wrap_optimizer
+from helpers.hardware import computing_in, standard_normal, wrap_optimizer
 from helpers.interrupt import postponed_interrupt
 
 
@@ -56,14 +56,13 @@ class AdversarialModel(keras.Model):
         """Like `keras.Model.compile`, with two optimizers, both built on their variables.
 
         Args:
-            precision: "float32", "mixed_bfloat16" or "mixed_float16"; the last with loss scaling,
-                which `train_step` must take part in (`scale_loss` of each optimizer).
+            precision: "float32", "mixed_bfloat16" or "mixed_float16", in which `fit` computes; the
+                last with loss scaling, which `train_step` takes part in by `scale_loss`.
             options: of `keras.Model.compile`.
         """
         if generator_optimizer is discriminator_optimizer:
             raise ValueError("Each network needs an optimizer of its own: pass two, not one twice.")
-        for network in (self.generator, self.discriminator):
-            set_precision(network, precision)
+        self.precision = precision
         super().compile(optimizer=wrap_optimizer(generator_optimizer, precision), **options)
         self.discriminator_optimizer = wrap_optimizer(discriminator_optimizer, precision)
         self.generator_optimizer.build(self.generator.trainable_variables)
@@ -87,7 +86,8 @@ class AdversarialModel(keras.Model):
             )
         epoch, done = divmod(first_step, steps_per_epoch)
         options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
-        with postponed_interrupt() as self.interrupt:
+        networks = (self.generator, self.discriminator)
+        with postponed_interrupt() as self.interrupt, computing_in(self.precision, *networks):
             if done and epoch < epochs:
                 rest = steps_per_epoch - done
                 super().fit(
@@ -109,7 +109,7 @@ class AdversarialModel(keras.Model):
     def sample_latents(self, count):
         """Standard normal latents, float32 (count, latent_dim), new at every training step."""
         seed = tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(self.step)])
-        return tf.random.stateless_normal((count, self.latent_dim), seed=seed)
+        return standard_normal((count, self.latent_dim), seed)
 
     def report(
         self, discriminator_loss, generator_loss, real_logits, generated_logits, gradients

@@ -13,7 +13,7 @@ from helpers.environment import short
 from helpers.files import load_arrays, save_arrays, save_table
 
 NETWORKS = ("generator", "discriminator")
-ABOUT = {"history", "settings", "optimizers", "layers", "healthy"}
+ABOUT = {"history", "settings", "optimizers", "layers", "precision", "healthy"}
 BEHAVIOUR = (  # the settings of built-in layers that change what the same weights compute
     "activation", "axis", "epsilon", "momentum", "negative_slope", "padding", "rate", "strides",
 )  # fmt: skip
@@ -61,6 +61,7 @@ class Checkpoint(keras.callbacks.Callback):
             "settings": self.settings,
             "optimizers": _optimizers(model),
             "layers": {name: _layers(getattr(model, name)) for name in NETWORKS},
+            "precision": model.precision,
             "healthy": self.healthy,
         }
         arrays = {
@@ -118,6 +119,8 @@ class Checkpoint(keras.callbacks.Callback):
         for key in sorted(arrays):
             groups.setdefault(key.split("/")[0], []).append(arrays[key])
         self._require_same(about, model, groups, name)
+        if about["precision"] != model.precision:
+            print(f"Goes on in {model.precision}; until now it was {about['precision']}.")
         state = model.state()
         for group, variables in state.items():
             if group != "loss_scales" or len(groups.get(group, [])) == len(variables):

@@ -1,7 +1,7 @@
 """What the device is good for: precision, XLA, several steps per execution, determinism."""
 
 import math
-from weakref import WeakKeyDictionary
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,6 @@ XLA_RESIZES = {
     keras.layers.Resizing: ("bilinear",),
 }
 HALF_RESIZES = ("nearest", "bilinear")
-_BEFORE = WeakKeyDictionary()  # layer: its first policy; a file says which layers share theirs
 
 
 def training_options(
@@ -88,31 +87,36 @@ def training_options(
     }
 
 
-def set_precision(network, precision) -> None:
-    """Let a built network compute in `precision`, in place; its weights stay float32.
+@contextmanager
+def computing_in(precision, *networks):
+    """Within the block, built networks compute in `precision`; their weights stay float32.
 
-    What it returns must be float32: images and losses are made of it, and bfloat16 has not three
+    What they return must be float32: images and losses are made of it, and bfloat16 has not three
     digits. So the last layer with weights and all that follow it, a Reshape or an Activation for
     instance, compute in float32 whatever `precision` is, and a `Conv2DTranspose` with `activation`
     trains like the same two layers apart. So do layers that resize by an interpolation which
     TensorFlow cannot differentiate in half precision.
 
     Args:
-        network: a Functional or Sequential model, possibly with others inside.
-        precision: "float32" undoes the others: the network is saved as if nothing had been.
-
-    Raises:
-        ValueError: another name of a precision.
+        precision: "mixed_float16" or "mixed_bfloat16"; "float32" leaves the networks as they are.
+        networks: Functional or Sequential models, possibly with others inside.
     """
-    _require_precision(precision)
-    layers = list(_layers(network))
-    last = max((n for n, layer in enumerate(layers) if layer.weights), default=len(layers) - 1)
-    for number, layer in enumerate(layers):
-        full = number >= last or _interpolation(layer) not in (None, *HALF_RESIZES)
-        for part in layer._flatten_layers():  # a wrapper and what it wraps
-            before = _BEFORE.setdefault(part, part.dtype_policy)
-            wanted = "float32" if full else precision
-            part.dtype_policy = before if before.name == wanted else wanted
+    policies = []
+    if precision != "float32":
+        for network in networks:
+            layers = list(_layers(network))
+            weighty = [number for number, layer in enumerate(layers) if layer.weights]
+            for layer in layers[: max(weighty, default=0)]:
+                if _interpolation(layer) in (None, *HALF_RESIZES):
+                    # A wrapper, such as SpectralNormalization, and what it wraps.
+                    policies += [(part, part.dtype_policy) for part in layer._flatten_layers()]
+    try:
+        for layer, _ in policies:
+            layer.dtype_policy = precision
+        yield
+    finally:
+        for layer, policy in policies:
+            layer.dtype_policy = policy
 
 
 def wrap_optimizer(optimizer, precision):
@@ -120,7 +124,11 @@ def wrap_optimizer(optimizer, precision):
 
     Gradients below 3e-8 are zero in float16. Scaled, they are not; `apply` divides by the scale
     again, and where a gradient overflows it skips the step and halves the scale.
+
+    Raises:
+        ValueError: another name of a precision.
     """
+    _require_precision(precision)
     if precision != "mixed_float16" or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)

@@ -18,40 +18,6 @@ HALVES = ["mixed_bfloat16", "mixed_float16"]
 LOSSES = ("discriminator_loss", "generator_loss")
 
 
-class GAN(LESSON_4.DCGAN):
-    """The taught model with a precision and scaled losses."""
-
-    def compile(self, generator_optimizer, discriminator_optimizer, precision="float32", **options):
-        for network in (self.generator, self.discriminator):
-            hardware.set_precision(network, precision)
-        super().compile(
-            hardware.wrap_optimizer(generator_optimizer, precision),
-            hardware.wrap_optimizer(discriminator_optimizer, precision),
-            **options,
-        )
-
-    def sample_latents(self, count):
-        step = tf.cast(self.generator_optimizer.iterations, tf.int32)
-        seed = tf.stack([tf.convert_to_tensor(self.seed), step])
-        return hardware.standard_normal((count, self.latent_dim), seed)
-
-    def train_step(self, real_images):
-        latents = self.sample_latents(real_images.shape[0])
-        with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
-            generated_images = self.generator(latents, training=True)
-            real_logits = self.discriminator(real_images, training=True)
-            generated_logits = self.discriminator(generated_images, training=True)
-            d_loss = LESSON_4.discriminator_loss(real_logits, generated_logits)
-            g_loss = LESSON_4.generator_loss(generated_logits)
-            d_scaled = self.discriminator_optimizer.scale_loss(d_loss)
-            g_scaled = self.generator_optimizer.scale_loss(g_loss)
-        d_weights = self.discriminator.trainable_variables
-        g_weights = self.generator.trainable_variables
-        self.discriminator_optimizer.apply(d_tape.gradient(d_scaled, d_weights), d_weights)
-        self.generator_optimizer.apply(g_tape.gradient(g_scaled, g_weights), g_weights)
-        return self.report(d_loss, g_loss, real_logits, generated_logits)
-
-
 def without_kinks(network):
     """The same network with tanh for every ReLU and LeakyReLU."""
 
@@ -71,21 +37,19 @@ def make_model(seed=0, kinks=True, jit_compile=False, **options):
     ]
     if not kinks:
         networks = [without_kinks(network) for network in networks]
-    model = GAN(*networks, seed=seed, previews=4)
+    model = LESSON_4.DCGAN(*networks, seed=seed, previews=4)
     model.compile(
         LESSON_4.make_optimizer(), LESSON_4.make_optimizer(), jit_compile=jit_compile, **options
     )
     return model
 
 
-def train(model, steps, epochs=1, first_epoch=0, callbacks=()):
+def train(model, steps, epochs=1, callbacks=()):
     return model.fit(
-        helpers.training_batches(IMAGES, BATCH, 0, first_epoch * steps),
+        helpers.training_batches(IMAGES, BATCH, 0, int(model.step)),
         steps_per_epoch=steps,
-        initial_epoch=first_epoch,
         epochs=epochs,
-        shuffle=False,
-        verbose=0,
+        first_step=int(model.step),
         callbacks=list(callbacks),
     ).history
 
@@ -192,9 +156,9 @@ def test_scaled_gradients_do_not_vanish():
         return tape.gradient(loss, kernel)
 
     expected = gradient()
-    hardware.set_precision(network, "mixed_float16")
-    assert not np.any(gradient())
-    scaled = gradient(optimizer.scale_loss) / optimizer.scale_loss(1.0)
+    with hardware.computing_in("mixed_float16", network):
+        assert not np.any(gradient())
+        scaled = gradient(optimizer.scale_loss) / optimizer.scale_loss(1.0)
     np.testing.assert_allclose(scaled, expected, rtol=0.01)
 
 
@@ -290,19 +254,19 @@ def test_hidden_layers_compute_in_half_and_the_output_is_float32(network, precis
     network, full = network
     images = tf.random.stateless_normal((4, *network.input_shape[1:]), seed=(0, 0))
     expected = network(images)
-    hardware.set_precision(network, precision)
     half = precision.removeprefix("mixed_")
-    found = [(name.rstrip("_0123456789"), dtype) for name, dtype in dtypes(network, images)]
+    with hardware.computing_in(precision, network):
+        found = [(name.rstrip("_0123456789"), dtype) for name, dtype in dtypes(network, images)]
+        off = deviation(network(images), expected)
     assert [name for name, dtype in found if dtype != half] == full, found
     assert {dtype for _, dtype in found} == {half, "float32"}
     assert found[-1][1] == "float32"
     assert {variable.dtype for variable in network.variables} <= {"float32", "uint32", "int64"}
-    off = deviation(network(images), expected)
     assert 0 < off < 0.02
 
 
 @pytest.mark.parametrize("loaded", [False, True], ids=["built", "loaded"])
-def test_float32_brings_a_network_back(network, loaded, tmp_path):
+def test_a_network_comes_back_as_it_was(network, loaded, tmp_path):
     network, _ = network
     if loaded:
         network.save(tmp_path / "saved.keras")
@@ -316,10 +280,9 @@ def test_float32_brings_a_network_back(network, loaded, tmp_path):
             return file.read("config.json")
 
     config = saved()
-    for precision in HALVES:
-        hardware.set_precision(network, precision)
-    assert saved() != config
-    hardware.set_precision(network, "float32")
+    with pytest.raises(ZeroDivisionError), hardware.computing_in("mixed_float16", network):
+        assert saved() != config
+        1 / 0  # noqa: B018
     assert saved() == config
     np.testing.assert_array_equal(network(images), expected)
     for variable, value in zip(network.variables, variables, strict=True):
@@ -328,7 +291,7 @@ def test_float32_brings_a_network_back(network, loaded, tmp_path):
 
 def test_precision_of_another_name_is_refused():
     with pytest.raises(ValueError, match=r"PRECISION is 'float16'; take \"auto\", 'float32'"):
-        hardware.set_precision(sequential_network(), "float16")
+        make_model(precision="float16")
 
 
 RESIZES = [
@@ -411,6 +374,11 @@ def test_several_steps_per_execution_change_no_bit(precision):
     assert int(several.discriminator_optimizer.iterations) == 12
 
 
+class Variety(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        logs["variety"] = 0.5
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -424,11 +392,24 @@ def test_several_steps_per_execution_change_no_bit(precision):
 )
 def test_resumed_training_equals_an_uninterrupted_one(options, tmp_path):
     whole = make_model(**options)
-    train(whole, 4, callbacks=[helpers.Checkpoint(tmp_path, {})])
+    train(whole, 4, callbacks=[Variety(), helpers.Checkpoint(tmp_path, 4, {})])
     resumed = make_model(seed=9, **options)
-    assert helpers.Checkpoint(tmp_path, {}).restore(resumed) == 1
-    assert train(whole, 4, 2, first_epoch=1) == train(resumed, 4, 2, first_epoch=1)
+    assert helpers.Checkpoint(tmp_path, 4, {}).restore(resumed) == 4
+    assert train(whole, 4, 2) == train(resumed, 4, 2)
     assert_bit_equal(resumed, whole)
+
+
+@pytest.mark.parametrize("precisions", [("float32", "mixed_float16"), ("mixed_float16", "float32")])
+def test_a_training_goes_on_in_another_precision(precisions, tmp_path, capsys):
+    before, after = (make_model(seed, precision=p) for seed, p in enumerate(precisions))
+    train(before, 2, callbacks=[Variety(), helpers.Checkpoint(tmp_path, 2, {})])
+    assert helpers.Checkpoint(tmp_path, 2, {}).restore(after) == 2
+    line = f"Goes on in {precisions[1]}; until now it was {precisions[0]}.\n"
+    assert capsys.readouterr().out == line
+    for network in ("generator", "discriminator"):
+        np.testing.assert_array_equal(weights(after, network), weights(before, network))
+        assert int(getattr(after, f"{network}_optimizer").iterations) == 2
+    assert np.isfinite(train(after, 2, 2)["generator_loss"]).all()
 
 
 # What is chosen for a device.
