@@ -1,5 +1,8 @@
 """The plumbing of an adversarial pair under `keras.Model.fit`: compile, fit, metrics, state."""
 
+import math
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 
@@ -90,9 +93,14 @@ class AdversarialModel(keras.Model):
         with postponed_interrupt() as self.interrupt, computing_in(self.precision, *networks):
             if done and epoch < epochs:
                 rest = steps_per_epoch - done
-                super().fit(
-                    batches, steps_per_epoch=rest, initial_epoch=epoch, epochs=epoch + 1, **options
-                )
+                with self._executing(math.gcd(rest, self.steps_per_execution)):
+                    super().fit(
+                        batches,
+                        steps_per_epoch=rest,
+                        initial_epoch=epoch,
+                        epochs=epoch + 1,
+                        **options,
+                    )
                 batches, epoch = batches.skip(rest), epoch + 1
             return super().fit(
                 batches,
@@ -101,6 +109,16 @@ class AdversarialModel(keras.Model):
                 epochs=epochs,
                 **options,
             )
+
+    @contextmanager
+    def _executing(self, steps):
+        """Within the block, `fit` takes so many steps per execution."""
+        usual = self.steps_per_execution
+        if steps != usual:
+            self.steps_per_execution, self.train_function = steps, None
+        yield
+        if steps != usual:
+            self.steps_per_execution, self.train_function = usual, None
 
     @property
     def generator_optimizer(self):

@@ -28,7 +28,7 @@ def symptom(row: dict) -> str:
     accuracy = min(row["real_accuracy"], row["generated_accuracy"])
     if accuracy >= WON_ACCURACY and row["generator_gradient"] < WON_GRADIENT:
         return "won"
-    return "collapsed" if row["variety"] < COLLAPSED_VARIETY else ""
+    return "collapsed" if row.get("variety", 1) < COLLAPSED_VARIETY else ""
 
 
 def diagnose(history: list[dict]) -> str:
