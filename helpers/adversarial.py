@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
+from helpers.errors import Refused
 from helpers.hardware import computing_in, standard_normal, wrap_optimizer
 from helpers.interrupt import postponed_interrupt
 
@@ -80,13 +81,18 @@ class AdversarialModel(keras.Model):
             first_step: how many steps this model has taken.
 
         Raises:
-            ValueError: this model has taken another number of steps.
+            Refused: these networks have been trained already, and it is not gone on from there; or
+                there is no epoch to train.
         """
-        if int(self.step) != first_step:
-            raise ValueError(
-                f"This model has taken {int(self.step)} training steps, not {first_step}; to start "
-                "over, run all cells from the top, so that new networks are made."
+        if epochs < 1:
+            raise Refused(f"EPOCHS is {epochs}; it is a number of epochs, at least 1.")
+        trained = getattr(self.generator, "has_trained", False) and not first_step
+        if trained or int(self.step) != first_step:
+            raise Refused(
+                "These networks have been trained. To go on with them, set RESUME = True; to start "
+                "over, run all cells from the top, so that new ones are made."
             )
+        self.generator.has_trained = True
         epoch, done = divmod(first_step, steps_per_epoch)
         options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
         networks = (self.generator, self.discriminator)
@@ -124,9 +130,13 @@ class AdversarialModel(keras.Model):
     def generator_optimizer(self):
         return self.optimizer
 
-    def sample_latents(self, count):
-        """Standard normal latents, float32 (count, latent_dim), new at every training step."""
-        seed = tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(self.step)])
+    def sample_latents(self, count, draw=0):
+        """Standard normal latents, float32 (count, latent_dim), new at every training step.
+
+        A step that draws more than once gives each draw a number of its own.
+        """
+        seed = tf.convert_to_tensor(self.seed) + draw * 1_000_003
+        seed = tf.stack([seed, tf.convert_to_tensor(self.step)])
         return standard_normal((count, self.latent_dim), seed)
 
     def report(
@@ -163,7 +173,7 @@ class AdversarialModel(keras.Model):
         }
         plain = {name: getattr(o, "inner_optimizer", o) for name, o in optimizers.items()}
         known = {id(variable) for o in plain.values() for variable in o.variables}
-        return {
+        groups = {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
             **{name: optimizer.variables for name, optimizer in plain.items()},
@@ -176,6 +186,9 @@ class AdversarialModel(keras.Model):
             "random": [self.seed, self.step, self.preview_latents],
             "means": [variable for metric in self.score_metrics for variable in metric.variables],
         }
+        known = {id(variable) for group in groups.values() for variable in group}
+        groups["others"] = [variable for variable in self.variables if id(variable) not in known]
+        return groups
 
     def preview(self):
         """Images of the preview latents, float32 (previews, H, W, C) in [-1, 1]."""

@@ -12,16 +12,10 @@ from IPython.display import display
 from helpers.diagnosis import diagnose
 from helpers.drive import save_run
 from helpers.environment import short
+from helpers.errors import Refused, Stopped
 from helpers.files import replacing
 from helpers.pictures import image_grid, live_picture, png
 from helpers.pipeline import normalise, to_uint8
-
-
-class Stopped(Exception):
-    """A training that was ended early; a notebook shows its sentence without a traceback."""
-
-    def _render_traceback_(self):
-        return [str(self)]
 
 
 class Previews(keras.callbacks.Callback):
@@ -34,24 +28,41 @@ class Previews(keras.callbacks.Callback):
     Args:
         folder: the run's folder.
         images: training images, uint8 (N, H, W, C).
+        steps_per_epoch: training steps of one epoch.
+
+    Raises:
+        Refused: from `fit`; the generator's images are no images.
     """
 
-    def __init__(self, folder, images):
+    def __init__(self, folder, images, steps_per_epoch):
         super().__init__()
         self.folder = Path(folder) / "previews"
+        self.steps_per_epoch = steps_per_epoch
         self.real_deviation = _deviation(images[:1000])
         self.images = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.images is None:  # the state that this training starts from
-            self.save(epoch)
+            self.draw()
+            if int(self.model.step) % self.steps_per_epoch == 0:
+                self.save(epoch)
 
     def on_epoch_end(self, epoch, logs=None):
+        self.draw()
         self.save(epoch + 1)
         logs["variety"] = _deviation(self.images) / self.real_deviation
 
+    def draw(self):
+        images = self.model.preview().numpy()
+        if not np.abs(images).max() <= 1.001:  # so is nan
+            raise Refused(
+                f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
+                "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
+                "learning rates. The last finished epoch is saved."
+            )
+        self.images = to_uint8(images)
+
     def save(self, epoch):
-        self.images = to_uint8(self.model.preview())
         with replacing(self.folder / f"epoch_{epoch:04d}.npy") as partial:
             np.save(partial, self.images)
 
@@ -76,7 +87,7 @@ def load_previews(folder, epochs: int) -> np.ndarray:
             )
         try:
             frames.append(np.load(path))
-        except (ValueError, EOFError) as error:
+        except Exception as error:  # NumPy and zipfile raise many kinds for a bad file
             raise ValueError(
                 f"{short(path)} is damaged; train this run again with RESUME = False."
             ) from error
@@ -115,7 +126,8 @@ class LiveView(keras.callbacks.Callback):
         if not self.diagnosis:
             self.diagnosis = diagnose(self.checkpoint.history)
             if self.diagnosis:
-                print(f"\n{self.diagnosis} The last good state is {self.checkpoint.healthy}.")
+                good = self.checkpoint.healthy
+                print(f"\n{self.diagnosis}" + f" The last good state is {good}." * bool(good))
 
     def draw(self):
         if get_ipython() is None:  # a script has no cell to show it in
@@ -154,9 +166,9 @@ class StopButton(keras.callbacks.Callback):
         Stopped: from `fit`.
     """
 
-    def __init__(self, checkpoint, run):
+    def __init__(self, checkpoint, run, epochs):
         super().__init__()
-        self.checkpoint, self.run = checkpoint, run
+        self.checkpoint, self.run, self.epochs = checkpoint, run, epochs
 
     def on_train_batch_end(self, batch, logs=None):
         # After the last step of an epoch, the epoch is ended first.
@@ -165,7 +177,7 @@ class StopButton(keras.callbacks.Callback):
             self.stop()
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.model.interrupt.is_set():
+        if self.model.interrupt.is_set() and epoch + 1 < self.epochs:
             self.stop()
 
     def stop(self):
@@ -173,7 +185,8 @@ class StopButton(keras.callbacks.Callback):
         step = int(self.model.step)
         epoch = math.ceil(step / self.checkpoint.steps_per_epoch)
         raise Stopped(
-            f"Stopped at step {step}, in epoch {epoch}; all is saved. Run this cell again to go on."
+            f"Stopped at step {step}, in epoch {epoch}; all is saved. "
+            "To go on, run this cell again with RESUME = True."
         )
 
 
@@ -197,13 +210,14 @@ class StopAtNaN(keras.callbacks.Callback):
         for name, value in logs.items():
             if not math.isfinite(value):
                 step = int(self.model.step)
-                if self.checkpoint.restore(self.model):
+                if self.checkpoint.used and self.checkpoint.restore(self.model):
                     state = f"The networks are back in the state after step {int(self.model.step)}."
                 else:
                     state = "Nothing is saved yet, so run all cells from the top for new networks."
                 raise Stopped(
-                    f"{name} became {value} at step {step} (epoch {self.epoch + 1}). {state} Try a "
-                    "smaller learning rate, and check that the images lie in [-1, 1]."
+                    f"{name} became {value} at step {step} (epoch {self.epoch + 1}). {state} Take "
+                    "smaller learning rates, in a new run (RUN_NAME), and check that the images "
+                    "lie in [-1, 1]."
                 )
 
 
@@ -216,12 +230,12 @@ def training_callbacks(run, images, checkpoint, epochs: int) -> list:
         checkpoint: its `Checkpoint`.
         epochs: to train in all.
     """
-    previews = Previews(run.folder, images.train_images)
+    previews = Previews(run.folder, images.train_images, checkpoint.steps_per_epoch)
     return [
         StopAtNaN(checkpoint),
         previews,
         checkpoint,
         LiveView(previews, checkpoint, epochs),
         SaveToDrive(run),
-        StopButton(checkpoint, run),
+        StopButton(checkpoint, run, epochs),
     ]

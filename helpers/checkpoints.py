@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from itertools import zip_longest
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import numpy as np
 
 from helpers.diagnosis import symptom
 from helpers.environment import short
+from helpers.errors import Refused
 from helpers.files import load_arrays, save_arrays, save_table
 
 NETWORKS = ("generator", "discriminator")
 ABOUT = {"history", "settings", "optimizers", "layers", "precision", "healthy"}
-BEHAVIOUR = (  # the settings of built-in layers that change what the same weights compute
-    "activation", "axis", "epsilon", "momentum", "negative_slope", "padding", "rate", "strides",
-)  # fmt: skip
+REPLACED = "replaced"  # in a run's folder: the training that was there before a new start
+SPARED = ("name", "seed", "dtype", "module", "registered_name", "build_config", "build_input_shape")
+# what the layers' settings are not compared in; besides initializers: the weights are there
+REMEDY = "Choose another RUN_NAME, or set RESUME = False and run all cells to start this run over."
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -40,6 +43,21 @@ class Checkpoint(keras.callbacks.Callback):
         self.history = []
         self.healthy = None  # the name of the last file without a symptom
         self.means = None  # of an epoch that is resumed in its middle
+        self.used = False  # whether this object has saved or restored a state
+
+    def on_train_begin(self, logs=None):
+        self.begun = int(self.model.step)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.begun is not None:  # the first time only
+            counted, self.begun = int(self.model.step) - self.begun, None
+            names = {metric.name for metric in self.model.score_metrics}
+            if counted != batch + 1 or not names <= logs.keys():
+                raise Refused(
+                    "A train_step must end with `return self.report(...)`, once: it counts the "
+                    f"steps and gives the history its columns; after {batch + 1} batches it has "
+                    f"counted {counted}, and gives {', '.join(logs) or 'nothing'}."
+                )
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.means is not None:  # `fit` has just set them back
@@ -70,23 +88,31 @@ class Checkpoint(keras.callbacks.Callback):
             for index, variable in enumerate(variables)
         }
         arrays["about"] = np.array(json.dumps(about))
-        earlier = [other for other in self.files() if other.name < path.name]
-        for other in self.files():  # of a training that this one replaces
-            if other.name > path.name:
-                other.unlink()
         save_arrays(path, sha256=np.array(_sha256(arrays)), **arrays)
-        for other in earlier[:-1]:
+        for other in self.files()[:-2]:
             if other.name != self.healthy:
                 other.unlink(missing_ok=True)
         self._save_history()
 
+    def start_over(self) -> int:
+        """Put an earlier training of this run aside, into `replaced/`, and return 0 steps."""
+        run, aside = self.folder.parent, self.folder.parent / REPLACED
+        if self.files():
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+            for name in ("checkpoints", "history.csv", "previews"):
+                if (run / name).exists():
+                    (run / name).rename(aside / name)
+            print(f"Starting over; the training that was here is in {short(aside)} now.")
+        return 0
+
     def restore(self, model) -> int:
         """Put the newest saved state back, if there is one, and return the steps it has taken.
 
-        A damaged file is named in a line, and the one before it is taken.
+        A damaged file is named in a line and renamed, and the one before it is taken.
 
         Raises:
-            ValueError: every file is damaged, or the state is of other networks or settings.
+            Refused: every file is damaged, or the state is of other networks or settings.
         """
         damaged = []
         for path in reversed(self.files()):
@@ -98,15 +124,18 @@ class Checkpoint(keras.callbacks.Callback):
                 if not isinstance(about, dict) or about.keys() != ABOUT:
                     raise ValueError
             except (KeyError, ValueError):
-                damaged.append(short(path))
+                damaged.append(path)
                 continue
+            step = self._put_back(model, arrays, about, short(path))
             if damaged:
-                print(f"Damaged: {', '.join(damaged)}; taken instead: {path.name}.")
-            return self._put_back(model, arrays, about, short(path))
+                print(f"Damaged: {', '.join(map(short, damaged))}; taken instead: {path.name}.")
+            for bad in damaged:
+                bad.replace(bad.with_suffix(".damaged"))
+            return step
         if damaged:
-            raise ValueError(
-                f"No checkpoint can be read ({', '.join(damaged)} damaged); choose another "
-                "RUN_NAME, or set RESUME = False to start this run over."
+            raise Refused(
+                f"No checkpoint can be read ({', '.join(map(short, damaged))} damaged); choose "
+                "another RUN_NAME, or set RESUME = False to start this run over."
             )
         return 0
 
@@ -134,49 +163,67 @@ class Checkpoint(keras.callbacks.Callback):
         return step
 
     def _save_history(self):
+        self.used = True
         if self.history:
             save_table(self.folder.with_name("history.csv"), self.history)
 
     def _require_same(self, about, model, groups, name):
-        """Refuse a checkpoint of other settings or networks, naming the first difference."""
-        remedy = "Choose another RUN_NAME, or set RESUME = False to start this run over."
-        for setting, now in self.settings.items():
-            before = about["settings"].get(setting)
-            if before != now:
-                raise ValueError(
-                    f"{name} was made with {setting} {before}, now it is {now}. {remedy}"
+        """Refuse a checkpoint of other settings, networks or optimizers, naming a difference."""
+        yours = {
+            **self.settings,
+            **{network: _layers(getattr(model, network)) for network in NETWORKS},
+            **{f"{network}'s optimizer": each for network, each in _optimizers(model).items()},
+        }
+        saved = {
+            **about["settings"],
+            **about["layers"],
+            **{f"{network}'s optimizer": each for network, each in about["optimizers"].items()},
+        }
+        for what, now in yours.items():
+            if difference := _difference(saved.get(what), now):
+                place, before, now = difference
+                raise Refused(
+                    f"{name} was made with {what}{place} {_shown(before)}, now it is "
+                    f"{_shown(now)}. {REMEDY}"
                 )
         for group, variables in model.state().items():
             if group == "loss_scales":  # another precision may go on with the same weights
                 continue
-            saved = [array.shape for array in groups.get(group, [])]
+            before = [array.shape for array in groups.get(group, [])]
             now = [tuple(variable.shape) for variable in variables]
-            if saved != now:
+            if before != now:
                 old, new = next(
-                    ((a, b) for a, b in zip(saved, now) if a != b),
-                    (f"{len(saved)} arrays", f"{len(now)} arrays"),
+                    ((a, b) for a, b in zip(before, now) if a != b),
+                    (f"{len(before)} arrays", f"{len(now)} arrays"),
                 )
-                raise ValueError(
-                    f"{name} belongs to another {group.split('_')[0]}: it holds {old} "
-                    f"where yours has {new}. {remedy}"
+                raise Refused(
+                    f"{name} belongs to another model: for {group} it holds {old}, yours has "
+                    f"{new}. {REMEDY}"
                 )
-        for network in NETWORKS:
-            yours = _layers(getattr(model, network))
-            pairs = zip_longest(about["layers"][network], yours, fillvalue="nothing")
-            for number, (old, new) in enumerate(pairs):
-                if old != new:
-                    raise ValueError(
-                        f"{name} belongs to another {network}: layer {number} was "
-                        f"{old}, yours is {new}. {remedy}"
-                    )
-        for network, yours in _optimizers(model).items():
-            before = about["optimizers"][network]
-            for setting, now in yours.items():
-                if setting in before and before[setting] != now:  # Keras versions differ in some
-                    raise ValueError(
-                        f"{name} was made with another optimizer of the {network}: {setting} was "
-                        f"{before[setting]}, yours is {now}. {remedy}"
-                    )
+
+
+def _difference(before, now, place=""):
+    """The first difference of two settings, as (place, before, now), or None.
+
+    Dictionaries are compared in the keys that both have: versions of Keras differ in some.
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        pairs = [(f" {key}", before[key], now[key]) for key in now if key in before]
+    elif isinstance(before, list) and isinstance(now, list):
+        pairs = [
+            (f" {number}", old, new)
+            for number, (old, new) in enumerate(zip_longest(before, now, fillvalue="nothing"))
+        ]
+    else:
+        return None if before == now else (place, before, now)
+    found = (_difference(old, new, place + key) for key, old, new in pairs)
+    return next(filter(None, found), None)
+
+
+def _shown(value) -> str:
+    if isinstance(value, dict):
+        return value.get("kind") or value.get("class_name") or "another"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _assign(variables, arrays):
@@ -199,18 +246,26 @@ def _optimizers(model) -> dict:
     found = {}
     for network in NETWORKS:
         optimizer = getattr(model, f"{network}_optimizer")
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        found[network] = {"kind": type(optimizer).__name__} | optimizer.get_config()
-        del found[network]["name"]  # Keras numbers them
-    return json.loads(json.dumps(found, default=str))
+        found[network] = _settings(getattr(optimizer, "inner_optimizer", optimizer))
+    return found
 
 
-def _layers(network) -> list[str]:
-    """What each layer does, without its name: a change that keeps every shape shows here."""
-    return [
-        " ".join(
-            [type(layer).__name__]
-            + [f"{key} {value}" for key, value in layer.get_config().items() if key in BEHAVIOUR]
-        )
-        for layer in network.layers
-    ]
+def _layers(network) -> dict:
+    """Kind and settings of the layers, without their names."""
+    return {"layer": [_settings(layer) for layer in network.layers]}
+
+
+def _settings(thing) -> dict:
+    """The kind of a Keras object and its configuration, but for what is spared; plain JSON."""
+
+    def chosen(value):
+        if isinstance(value, dict):
+            return {
+                key: chosen(each)
+                for key, each in value.items()
+                if key not in SPARED and not key.endswith("_initializer")
+            }
+        return [chosen(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+    settings = {"kind": type(thing).__name__} | chosen(thing.get_config())
+    return json.loads(json.dumps(settings, default=str))

@@ -1,19 +1,21 @@
 """What the numbers of an epoch say when a training has gone wrong, and what to do."""
 
-EPOCHS = 3  # in a row with one symptom: a single one may pass
+EPOCHS = 3  # in a row with a symptom: a single one may pass
 WON_ACCURACY = 0.999
 WON_GRADIENT = 0.05  # a saturated loss gave 0.01 and falling, healthy trainings 0.3 to 80
+WON_LOSS = 8.0  # generated images pass with a chance of e^-8, 1 in 3,000; at 6.4, one recovered
 COLLAPSED_VARIETY = 0.005  # below a gray level or two; an untrained generator has 0.015
 REMEDIES = {
     "won": (
-        "The discriminator has won: for {epochs} epochs it has known every image, and the "
-        "generator's gradient has vanished ({generator_gradient:.3f}). Use the non-saturating "
-        "loss, or give the discriminator's optimizer a smaller learning rate."
+        "The discriminator has won: it knows every image, and the generator learns nothing from "
+        "it (gradient {generator_gradient:.3f}, loss {generator_loss:.1f}). Give the "
+        "discriminator's optimizer a smaller learning rate, in a new run (RUN_NAME); if you have "
+        "changed the generator's loss, take the non-saturating one."
     ),
     "collapsed": (
-        "The generator has collapsed: for {epochs} epochs its images have been one image (their "
-        "variety is {variety:.1%} of the real images'). Give both optimizers a smaller learning "
-        "rate, or start over with another SEED."
+        "The generator has collapsed: its images are one image (their variety is {variety:.1%} of "
+        "the real images'). Give both optimizers a smaller learning rate, or take another SEED, in "
+        "a new run (RUN_NAME)."
     ),
 }
 
@@ -22,18 +24,20 @@ def symptom(row: dict) -> str:
     """The symptom of one row of the history: "won", "collapsed", or "" for none.
 
     Args:
-        row: of `history.csv`: accuracies 0 to 1, `generator_gradient` (global norm, mean of the
-            epoch), `variety` (of the previews, as a share of the real images').
+        row: of `history.csv`: accuracies 0 to 1, `generator_loss`, `generator_gradient` (global
+            norm, mean of the epoch), and if there is one `variety` (of the previews, as a share of
+            the real images').
     """
+    if row.get("variety", 1) < COLLAPSED_VARIETY:
+        return "collapsed"
     accuracy = min(row["real_accuracy"], row["generated_accuracy"])
-    if accuracy >= WON_ACCURACY and row["generator_gradient"] < WON_GRADIENT:
-        return "won"
-    return "collapsed" if row.get("variety", 1) < COLLAPSED_VARIETY else ""
+    helpless = row["generator_gradient"] < WON_GRADIENT or row["generator_loss"] > WON_LOSS
+    return "won" if accuracy >= WON_ACCURACY and helpless else ""
 
 
 def diagnose(history: list[dict]) -> str:
-    """A diagnosis with its remedy where the last epochs all show one symptom, else ""."""
-    found = {symptom(row) for row in history[-EPOCHS:]}
-    if len(history) < EPOCHS or len(found) > 1 or found == {""}:
+    """The last epoch's diagnosis and remedy where the last epochs all have a symptom, else ""."""
+    found = [symptom(row) for row in history[-EPOCHS:]]
+    if len(found) < EPOCHS or not all(found):
         return ""
-    return REMEDIES[found.pop()].format(epochs=EPOCHS, **history[-1])
+    return REMEDIES[found[-1]].format(**history[-1])

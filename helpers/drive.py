@@ -218,13 +218,16 @@ def _harm(path) -> str:
 def _pack(folder, path) -> None:
     """Put a run's files into a zip with a new id, which the run's folder remembers.
 
-    Left out are hidden files, executed notebooks, huge images and all checkpoints but the newest.
+    Left out are hidden files, executed notebooks, a replaced training, huge images and all
+    checkpoints but the newest.
     """
     older = sorted(folder.glob("checkpoints/*.npz"))[:-1]
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.rglob("*")):
             parts = file.relative_to(folder).parts
-            left_out = parts[0] == "executed" or any(part.startswith(".") for part in parts)
+            left_out = parts[0] in ("executed", "replaced") or any(
+                part.startswith(".") for part in parts
+            )
             huge = file.name == "images.npz" and file.stat().st_size > LARGEST
             if file.is_file() and not (left_out or huge or file in older):
                 archive.write(file, "/".join(parts))

@@ -48,9 +48,10 @@ def save_json(path, content) -> None:
 
 
 def save_table(path, rows) -> None:
-    """Write a list of dictionaries with equal keys as CSV, atomically."""
+    """Write a list of dictionaries as CSV, atomically; what a row lacks becomes nan."""
+    names = dict.fromkeys(name for row in rows for name in row)
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(names), restval="nan")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -260,7 +260,7 @@ def test_the_stop_button_ends_with_one_line_and_a_usable_session(tmp_path):
     with lesson_4_in_its_second_epoch(tmp_path) as (manager, client, training_cell):
         manager.interrupt_kernel()
         (error,) = [each for each in answers(client) if each["msg_type"] == "error"]
-        line = r"Stopped at step (\d+), in epoch 2; all is saved. Run this cell again to go on."
+        line = r"Stopped at step (\d+), in epoch 2; all is saved. To go on, run this cell again.*"
         (shown,) = error["content"]["traceback"]
         steps = int(re.fullmatch(line, shown)[1])
         assert (tmp_path / RUN / "checkpoints" / f"step_{steps:07d}.npz").is_file()

@@ -77,7 +77,7 @@ def test_changed_settings_are_told_and_change_nothing(whole):
             Training(whole.folder, **change).finish()
         message = str(caught.value).splitlines()[-1]
         assert (
-            message.startswith("ValueError: ")
+            message.startswith("helpers.errors.Refused: ")
             and f"now it is {value}" in message
             and name in message
         )

@@ -14,8 +14,9 @@ import tensorflow as tf
 
 import helpers
 from helpers import callbacks
-from helpers.callbacks import Stopped
 from helpers.diagnosis import diagnose
+from helpers.errors import Refused, Stopped
+from helpers.files import save_table
 from helpers.interrupt import postponed_interrupt
 
 COUNT, BATCH, SEED = 26, 8, 3
@@ -364,7 +365,7 @@ def test_interrupted_training_saves_the_step_and_goes_on_exactly(step, epoch_end
     assert signal.getsignal(signal.SIGINT) is usual
     assert str(caught.value) == (
         f"Stopped at step {step}, in epoch {1 + (step > STEPS)}; all is saved. "
-        "Run this cell again to go on."
+        "To go on, run this cell again with RESUME = True."
     )
     # The same session goes on; so does a new one, from the file alone.
     shutil.copytree(tmp_path, tmp_path / "elsewhere")
@@ -374,7 +375,8 @@ def test_interrupted_training_saves_the_step_and_goes_on_exactly(step, epoch_end
     for found, folder in ((model, tmp_path), (other, tmp_path / "elsewhere")):
         for name, value in values(whole[1]).items():
             np.testing.assert_array_equal(values(found)[name], value, err_msg=name)
-        assert (folder / "history.csv").read_bytes() == (whole[0] / "history.csv").read_bytes()
+        for file in ("history.csv", *(f"previews/epoch_{epoch:04d}.npy" for epoch in range(4))):
+            assert (folder / file).read_bytes() == (whole[0] / file).read_bytes(), file
 
 
 def test_two_interrupts_in_one_epoch(whole, tmp_path):
@@ -403,9 +405,7 @@ def test_a_thread_trains_too(tmp_path):
 def test_networks_that_have_trained_do_not_start_over(tmp_path):
     model = make_model()
     train(model, tmp_path, 1)
-    with pytest.raises(
-        ValueError, match=f"has taken {STEPS} training steps, not 0; .*from the top"
-    ):
+    with pytest.raises(Refused, match=r"have been trained\. .* RESUME = True; .* top"):
         train(model, tmp_path / "new", 1)
 
 
@@ -473,19 +473,115 @@ def test_where_every_file_is_damaged_one_sentence_says_so(whole, tmp_path):
     assert len(names(folder)) == 2
 
 
-def test_starting_over_replaces_what_is_there(whole, tmp_path):
-    """RESUME = False: the first saved epoch of the new training removes the old one's files."""
+def test_starting_over_puts_the_earlier_training_aside(whole, tmp_path, capsys):
+    """RESUME = False loses nothing, and what it makes is the new training's alone."""
     folder = tmp_path / "copy"
     shutil.copytree(whole[0], folder)
-    checkpoint = helpers.Checkpoint(folder, STEPS, SETTINGS)
-    model = make_model()
-    model.fit(
-        helpers.training_batches(IMAGES, BATCH, SEED),
-        steps_per_epoch=STEPS,
-        epochs=1,
-        callbacks=[callbacks.Previews(folder, IMAGES), checkpoint],
-    )
+    assert helpers.Checkpoint(folder, STEPS, SETTINGS).start_over() == 0
+    assert capsys.readouterr().out.startswith("Starting over; the training that was here is in ")
+    assert [path.name for path in folder.iterdir()] == ["replaced"]
+    for path in whole[0].rglob("*"):
+        if path.is_file():
+            aside = folder / "replaced" / path.relative_to(whole[0])
+            assert aside.read_bytes() == path.read_bytes()
+    # An empty start has nothing to put aside, and keeps what was put there before.
+    assert helpers.Checkpoint(folder, STEPS, SETTINGS).start_over() == 0
+    assert capsys.readouterr().out == "" and (folder / "replaced" / "checkpoints").is_dir()
+    train(make_model(), folder, 1)
     assert names(folder) == [f"step_{STEPS:07d}.npz"]
+
+
+def test_networks_of_another_model_object_do_not_start_over(tmp_path):
+    """The cell that makes the model, run again, finds trained networks."""
+    first = make_model()
+    train(first, tmp_path / "first", 1)
+    second = ToyGAN(first.generator, first.discriminator, seed=SEED, previews=5)
+    second.compile(keras.optimizers.Adam(0.01, beta_1=0.5), keras.optimizers.Adam(0.02, beta_1=0.5))
+    with pytest.raises(Refused, match="have been trained"):
+        train(second, tmp_path / "second", 1)
+    assert train(second, tmp_path / "first", 2) == STEPS  # from a checkpoint it goes on
+
+
+def test_no_epochs_are_refused(tmp_path):
+    with pytest.raises(Refused, match=r"EPOCHS is -1; .* at least 1"):
+        train(make_model(), tmp_path, -1)
+
+
+class Twice(ToyGAN):
+    def report(self, *values):
+        super().report(*values)
+        return super().report(*values)
+
+
+class OwnNames(ToyGAN):
+    def report(self, *values):
+        return {"mine": super().report(*values)["generator_loss"]}
+
+
+class Uncounted(ToyGAN):
+    def report(self, d_loss, g_loss, *values):
+        return {"discriminator_loss": d_loss, "generator_loss": g_loss}
+
+
+@pytest.mark.parametrize("kind", [Twice, OwnNames, Uncounted])
+def test_a_train_step_that_does_not_report_is_told_so_at_once(kind, tmp_path):
+    with pytest.raises(Refused, match=r"must end with `return self.report\(...\)`, once"):
+        train(make_model(kind=kind), tmp_path, 2)
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_a_step_may_draw_twice():
+    model = make_model()
+    first, second = model.sample_latents(6), model.sample_latents(6, draw=1)
+    np.testing.assert_array_equal(first, model.sample_latents(6, draw=0))
+    assert not np.allclose(first, second)
+    assert not np.allclose(second, make_model(seed=SEED + 1).sample_latents(6))
+
+
+class Counted(ToyGAN):
+    """A learner's own weight, changed in every step."""
+
+    def __init__(self, *networks, **options):
+        super().__init__(*networks, **options)
+        self.mine = self.add_weight(name="mine", shape=(), initializer="zeros", trainable=False)
+
+    def train_step(self, real_images):
+        self.mine.assign_add(1)
+        return super().train_step(real_images)
+
+
+def test_a_learners_own_weights_are_saved_too(tmp_path):
+    train(make_model(kind=Counted), tmp_path, 2)
+    model = make_model(kind=Counted)
+    train(model, tmp_path, 3)
+    assert model.mine.numpy() == 3 * STEPS
+
+
+def test_a_new_column_has_no_values_before(tmp_path):
+    rows = [{"epoch": 1, "a": 0.5}, {"epoch": 2, "a": 0.25, "b": 3.0}]
+    save_table(tmp_path / "history.csv", rows)
+    found = helpers.load_table(tmp_path / "history.csv")
+    np.testing.assert_array_equal(found["b"], [np.nan, 3])
+
+
+@pytest.mark.parametrize(("scale", "words"), [(3.0, "-3 and 3"), (np.nan, "nan and nan")])
+def test_a_generator_that_makes_no_images_is_told_so(scale, words, tmp_path):
+    model = make_model()
+    train(model, tmp_path, 1)
+    model.preview = lambda: scale * tf.constant([-1.0, 1.0])
+    with pytest.raises(Refused, match=f"pixels lie between {words}; .* tanh"):
+        train(model, tmp_path, 2)
+    assert names(tmp_path) == [f"step_{STEPS:07d}.npz"]
+
+
+def test_nan_in_a_new_start_does_not_bring_the_earlier_training_back(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    checkpoint = helpers.Checkpoint(tmp_path / "copy", STEPS, SETTINGS)
+    callback = callbacks.StopAtNaN(checkpoint)
+    callback.set_model(make_model())
+    callback.on_epoch_begin(0)
+    with pytest.raises(Stopped, match="Nothing is saved yet"):
+        callback.on_train_batch_end(0, {"generator_loss": np.nan})
 
 
 def test_the_last_good_state_is_kept(tmp_path):
@@ -516,14 +612,18 @@ def test_another_optimizer_is_told(name, whole, tmp_path):
         keras.optimizers.Adam(0.01, beta_1=0.5),
         keras.optimizers.Adam(**({"learning_rate": 0.02, "beta_1": 0.5} | {name: 0.25})),
     )
-    with pytest.raises(ValueError, match=f"optimizer of the discriminator: {name} was .* 0.25"):
+    with pytest.raises(
+        ValueError, match=f"made with discriminator's optimizer {name} .* now it is 0.25"
+    ):
         train(model, tmp_path / "copy", 3)
 
 
 # Diagnosis.
 
-GOOD = {"real_accuracy": 0.9, "generated_accuracy": 1.0, "generator_gradient": 5.0, "variety": 0.8}
+GOOD = {"real_accuracy": 0.9, "generated_accuracy": 1.0, "variety": 0.8}
+GOOD |= {"generator_loss": 2.0, "generator_gradient": 5.0}
 WON = GOOD | {"real_accuracy": 1.0, "generator_gradient": 0.013}
+PERFECT = GOOD | {"real_accuracy": 1.0, "generator_loss": 6.4, "generator_gradient": 60.0}
 COLLAPSED = GOOD | {"variety": 0.001}
 
 
@@ -534,11 +634,13 @@ COLLAPSED = GOOD | {"variety": 0.001}
         ([GOOD] * 5, ""),
         ([GOOD, WON, WON], ""),
         ([WON, WON, GOOD], ""),
-        ([GOOD, WON, WON, WON], "The discriminator has won: for 3 epochs .* (0.013)"),
+        ([GOOD, WON, WON, WON], "The discriminator has won: .* (gradient 0.013, loss 2.0)"),
+        ([PERFECT | {"generator_loss": 9.8}] * 3, "has won: .* (gradient 60.000, loss 9.8)"),
         ([COLLAPSED] * 3, "The generator has collapsed: .* 0.1%"),
-        ([WON, COLLAPSED, COLLAPSED], ""),
+        ([WON, WON, COLLAPSED], "has collapsed"),
+        ([WON | {"variety": 0.001}] * 3, "has collapsed"),
         # A perfect discriminator from which the generator still learns, as early in a training.
-        ([GOOD | {"real_accuracy": 1.0, "generator_gradient": 60.0}] * 9, ""),
+        ([PERFECT] * 9, ""),
         # A small gradient where the discriminator is unsure: near the end of a good training.
         ([GOOD | {"generator_gradient": 0.01}] * 9, ""),
     ],
