@@ -38,7 +38,8 @@ class Previews(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder) / "previews"
         self.steps_per_epoch = steps_per_epoch
-        self.real_deviation = _deviation(images[:1000])
+        some = images[:: max(1, len(images) // 1000)]  # of all classes, however they are stored
+        self.real_deviation = _deviation(some)
         self.images = None
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -93,6 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
             if other.name != self.healthy:
                 other.unlink(missing_ok=True)
         self._save_history()
+        self.used = True
 
     def start_over(self) -> int:
         """Put an earlier training of this run aside, into `replaced/`, and return 0 steps."""
@@ -157,13 +158,13 @@ class Checkpoint(keras.callbacks.Callback):
         self.history = about["history"]
         self.healthy = about["healthy"]
         self._save_history()
+        self.used = True
         step = int(model.step)
         if step % self.steps_per_epoch:
             self.means = groups["means"]
         return step
 
     def _save_history(self):
-        self.used = True
         if self.history:
             save_table(self.folder.with_name("history.csv"), self.history)
 
