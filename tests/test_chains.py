@@ -36,7 +36,7 @@ def make_folder(folder):
             picture.save(path.with_suffix(".jpg"))
         else:
             picture.convert("L").save(path.with_suffix(".png"))
-    return {"DATASET": str(folder / "pets")}
+    return {"DATASET": str(folder / "pets"), "FEATURE_MAPS": 16}
 
 
 def make_csv(folder, name="letters.csv", count=300):

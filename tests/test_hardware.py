@@ -94,7 +94,7 @@ def one_step():
 
 @pytest.fixture(scope="module")
 def fifty_steps():
-    return {seed: train(make_model(seed), 50) for seed in (0, 1)}
+    return train(make_model(), 50)
 
 
 # Half precision.
@@ -123,11 +123,10 @@ def test_first_step_in_half_precision(one_step, precision, kinks):
 # The mean loss of 50 steps was off by at most 0.09 % over six seeds with 8 feature maps, and by
 # 0.9 % over three seeds with 32.
 @pytest.mark.parametrize("precision", HALVES)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_fifty_steps_in_half_precision(fifty_steps, precision, seed):
-    losses = train(make_model(seed, precision=precision), 50)
+def test_fifty_steps_in_half_precision(fifty_steps, precision):
+    losses = train(make_model(precision=precision), 50)
     for name in LOSSES:
-        np.testing.assert_allclose(losses[name], fifty_steps[seed][name], rtol=0.03)
+        np.testing.assert_allclose(losses[name], fifty_steps[name], rtol=0.03)
 
 
 def test_loss_is_scaled_where_float16_needs_it():
