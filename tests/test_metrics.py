@@ -1,9 +1,15 @@
-"""Distances between sets of images, against closed forms and plain formulas."""
+"""Distances between sets of images, against closed forms, plain formulas and other packages."""
+
+import json
 
 import numpy as np
 import pytest
 
 from helpers import frechet_distance, gaussian_distance, metrics, nearest_distances
+from tests.references.make_metrics import NEIGHBOURS, VALUES, cases
+
+CASES = cases()
+REFERENCES = json.loads(VALUES.read_text(encoding="utf-8"))
 
 
 def gaussian(seed, dimensions, rank=None):
@@ -137,6 +143,225 @@ def test_nearest_refuses_what_cannot_be_compared(queries, references):
     with pytest.raises(ValueError, match="cannot be compared") as caught:
         nearest_distances(np.zeros(queries), np.zeros(references))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal_to_torch_fidelity(name):
+    real, generated = CASES[name]
+    reference = REFERENCES[name]
+    distance = frechet_distance(real, generated)
+    assert distance == pytest.approx(reference["frechet"], rel=1e-6, abs=1e-9)
+    size = min(len(real), len(generated))
+    distance, _ = metrics.kernel_distance(real[:size], generated[:size])
+    assert distance == pytest.approx(reference["kernel"], rel=1e-6)
+
+
+@pytest.mark.parametrize("k", NEIGHBOURS)
+@pytest.mark.parametrize("name", CASES)
+def test_equal_to_prdc(name, k):
+    reference = REFERENCES[name]["neighbours"][str(k)]
+    values = metrics.precision_recall(*CASES[name], k), metrics.density_coverage(*CASES[name], k)
+    names = ("precision", "recall", "density", "coverage")
+    assert np.ravel(values) == pytest.approx([reference[name] for name in names], rel=1e-6)
+
+
+def test_references_are_of_these_cases():
+    assert list(REFERENCES) == list(CASES)
+
+
+def test_kernel_distance_of_unequal_counts():
+    """The definition: means of the kernel over all pairs of different images."""
+    random = np.random.default_rng(9)
+    a, b = random.normal(size=(230, 5)), random.normal(0.5, 1, size=(30, 5))
+    aa, bb, ab = ((x @ y.T / 5 + 1) ** 3 for x, y in ((a, a), (b, b), (a, b)))
+    within = [k[~np.eye(len(k), dtype=bool)].mean() for k in (aa, bb)]
+    expected = sum(within) - 2 * ab.mean()
+    assert metrics.kernel_distance(a, b)[0] == pytest.approx(expected, rel=1e-9)
+    assert metrics.kernel_distance(a, b) == pytest.approx(metrics.kernel_distance(b, a))
+
+
+def normal_sets(n, m, d, shift=0.0, scale=1.0):
+    """200 times two sets of features, of N(0, 1) and N(shift, scale^2)."""
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        yield random.normal(size=(n, d)), random.normal(shift, scale, (m, d))
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(100, 100, 4), (60, 150, 4), (150, 150, 48)])
+def test_kernel_distance_of_one_distribution(n, m, d):
+    """0 on average; its standard error is true to a third, and holds 0."""
+    values, errors = np.transpose([metrics.kernel_distance(*s) for s in normal_sets(n, m, d)])
+    assert abs(values.mean()) < 3 * values.std() / np.sqrt(len(values))
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std(), rel=0.35)
+    assert np.mean(abs(values) <= 2 * errors) >= 0.93
+
+
+def test_kernel_distance_of_a_shift():
+    """In one dimension, of N(0, 1) and N(m, 1), by the moments of both."""
+    shift = 0.5
+    first, second, third = shift, shift**2, shift**3 + 3 * shift  # differences of moments
+    truth = 3 * first**2 + 3 * second**2 + third**2  # of (xy + 1)^3 = 1 + 3xy + 3(xy)^2 + (xy)^3
+    sets = normal_sets(150, 100, 1, shift)
+    values, errors = np.transpose([metrics.kernel_distance(*s) for s in sets])
+    assert abs(values.mean() - truth) < 3 * values.std() / np.sqrt(len(values))
+    assert 0.88 <= np.mean(abs(values - truth) <= 2 * errors) <= 0.99
+
+
+@pytest.mark.parametrize(("n", "m", "k"), [(40, 40, 5), (60, 20, 3), (20, 60, 1)])
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+def test_expected_coverage_and_density(n, m, k, draw):
+    random = np.random.default_rng(10)
+    draws = [[getattr(random, draw)(size=(x, 3)) for x in (n, m)] for _ in range(300)]
+    density, coverage = np.transpose([metrics.density_coverage(*sets, k) for sets in draws])
+    for values, truth in ((density, 1), (coverage, metrics.expected_coverage(n, m, k))):
+        assert abs(values.mean() - truth) < 3.5 * values.std() / np.sqrt(len(values))
+
+
+def test_expected_coverage_by_hand():
+    """Two and two images: the nearest of the three others is generated two times in three."""
+    assert metrics.expected_coverage(2, 2, 1) == pytest.approx(2 / 3)
+    assert metrics.expected_coverage(10_000, 10_000, 5) == pytest.approx(1 - 2**-5, abs=1e-4)
+
+
+def test_balls_by_hand():
+    """Reals at 0, 1, 3: radii 1, 1, 2. An edge is outside, a copy inside."""
+    real, generated = np.array([[0.0], [1], [3]]), np.array([[1.5], [5], [3]])
+    assert metrics.precision_recall(real, generated, k=1) == pytest.approx((2 / 3, 2 / 3))
+    density, coverage = metrics.density_coverage(real, generated, k=1)
+    assert (density, coverage) == pytest.approx((3 / 3, 2 / 3))
+
+
+@pytest.mark.parametrize("metric", [metrics.precision_recall, metrics.density_coverage])
+def test_neighbours_do_not_depend_on_the_block(metric, monkeypatch):
+    sets = CASES["more real"]
+    whole = metric(*sets)
+    by_block = metrics._squared_distances
+    monkeypatch.setattr(metrics, "_squared_distances", lambda a, b: by_block(a, b, block=7))
+    assert metric(*sets) == whole
+
+
+def test_equal_images_are_at_distance_zero():
+    """A generator that repeats one image has balls of no size, whatever rounding says."""
+    random = np.random.default_rng(11)
+    real = random.normal(3, 1, (50, 64)).astype(np.float32)
+    ((_, squared),) = metrics._squared_distances(np.float64(real), np.float64(real))
+    assert (np.diag(squared) == 0).all() and np.count_nonzero(squared) == 50 * 49
+    assert metrics.precision_recall(real, real[np.zeros(50, int)]) == (1, 0)
+    assert metrics.density_coverage(real[np.zeros(50, int)], real) == (0, 0)
+
+
+def test_class_counts_take_the_most_probable():
+    probabilities = np.array([[0.2, 0.7, 0.1], [0.9, 0.05, 0.05], [0.3, 0.4, 0.3]])
+    counts = metrics.class_counts(probabilities)
+    assert counts.tolist() == [1, 2, 0] and counts.dtype.kind == "i"
+
+
+def test_class_divergence():
+    assert metrics.class_divergence([30, 20], [30, 20]) == 0
+    assert metrics.class_divergence([30, 20], [60, 40]) == pytest.approx(0, abs=1e-4)
+    one, other = np.array([0.6, 0.4]), np.array([0.2, 0.8])
+    expected = np.sum(other * np.log(other / one))  # of the second from the first
+    counts = one * 1e7, other * 1e7
+    assert metrics.class_divergence(*counts) == pytest.approx(expected, rel=1e-5)
+    one_left = np.eye(10)[3] * 1e7
+    assert metrics.class_divergence(np.full(10, 1e6), one_left) == pytest.approx(np.log(10), 1e-4)
+    assert np.isfinite(metrics.class_divergence([0, 9], [9, 0]))
+
+
+def test_classes_covered():
+    assert metrics.classes_covered([100, 100, 100, 0], [280, 10, 9, 1]) == 2
+    assert metrics.classes_covered([100, 100], [9, 1]) == 2
+    assert metrics.classes_covered([7, 7, 7], [1, 1, 1]) == 3
+
+
+def test_memorisation():
+    random = np.random.default_rng(12)
+    train, held_out, fresh = random.integers(0, 256, (3, 60, 6, 6, 1), np.uint8)
+    assert metrics.memorisation(train[:40], held_out, train) == (1, 0)
+    probability, error = metrics.memorisation(fresh, held_out, train)
+    assert abs(probability - 0.5) < 3 * error < 0.3
+
+
+def test_nearer_probability():
+    """Against all pairs, with equal ones; its standard error holds the truth."""
+    random = np.random.default_rng(13)
+    a, b = random.integers(0, 9, 30), random.integers(2, 11, 40)
+    pairs = (a[:, None] < b) + 0.5 * (a[:, None] == b)
+    assert metrics.nearer_probability(a, b)[0] == pytest.approx(pairs.mean())
+    for shift, truth in ((0, 0.5), (1, 0.760250)):  # Phi(shift / sqrt 2)
+        sets = ((a[:, 0], b[:, 0]) for a, b in normal_sets(80, 120, 1, shift))
+        values, errors = np.transpose([metrics.nearer_probability(*s) for s in sets])
+        assert 0.9 <= np.mean(abs(values - truth) <= 2 * errors) <= 0.99
+
+
+def test_standard_error_of_a_mean():
+    images = np.random.default_rng(14).normal(size=(1000, 3))
+    error = metrics.standard_error(lambda x: x.mean(axis=0), images, splits=500)
+    assert error == pytest.approx(images.std(axis=0) / np.sqrt(1000), rel=0.15)
+    again = metrics.standard_error(lambda x: x.mean(axis=0), images, splits=500)
+    np.testing.assert_array_equal(error, again)
+
+
+@pytest.mark.parametrize(
+    ("metric", "shift", "scale"),
+    [
+        (frechet_distance, 0.4, 1),
+        (frechet_distance, 0, 1.5),
+        (metrics.precision_recall, 0, 1),
+        (metrics.precision_recall, 0.5, 1),
+        (metrics.density_coverage, 0, 1),
+        (metrics.density_coverage, 0.5, 1),
+    ],
+)
+def test_standard_error_holds_what_it_says(metric, shift, scale):
+    """In 200 draws, twice the standard error reaches the mean in 90 to 98 of 100, give or take."""
+    sets = normal_sets(200, 200, 6, shift, scale)
+    found = [(metric(*s), metrics.standard_error(metric, *s)) for s in sets]
+    values, errors = (np.array(part) for part in zip(*found))
+    held = np.mean(abs(values - values.mean(axis=0)) <= 2 * errors, axis=0)
+    assert (held >= 0.9).all() and (held <= 0.985).all()
+
+
+def test_extrapolation_is_nearer_the_truth():
+    truth = 6 * 0.3**2
+    found = [
+        (frechet_distance(*sets), *metrics.extrapolated_distance(*sets))
+        for _, sets in zip(range(60), normal_sets(200, 200, 6, 0.3))
+    ]
+    plain, extrapolated, errors = np.transpose(found)
+    deviation = errors.mean() / np.sqrt(len(errors))
+    assert plain.mean() - truth > 5 * deviation > 2 * abs(extrapolated.mean() - truth)
+    assert np.mean(abs(extrapolated - truth) <= 2 * errors) >= 0.88
+    assert np.mean(abs(plain - truth)) > np.mean(abs(extrapolated - truth))
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        metrics.kernel_distance,
+        metrics.extrapolated_distance,
+        metrics.precision_recall,
+        metrics.density_coverage,
+    ],
+)
+def test_metrics_refuse_what_cannot_be_compared(metric):
+    good = np.zeros((20, 4))
+    for bad in (np.zeros(20), good[:1], good[:, :2], np.full((20, 4), np.nan)):
+        with pytest.raises(ValueError) as caught:
+            metric(good, bad)
+        assert "\n" not in str(caught.value)
+
+
+def test_too_few_images():
+    four = np.zeros((4, 2))
+    with pytest.raises(ValueError, match="at least 6 images"):
+        metrics.density_coverage(four, four)
+    with pytest.raises(ValueError, match="at least 16 images"):
+        metrics.extrapolated_distance(four, four)
+    with pytest.raises(ValueError, match="at least four images"):
+        metrics.standard_error(frechet_distance, four, four[:3])
+    with pytest.raises(ValueError, match="cannot be compared"):
+        metrics.class_divergence([1, 2], [1, 2, 3])
 
 
 def float_(image):
