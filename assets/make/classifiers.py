@@ -10,33 +10,12 @@ import argparse
 
 import keras
 import numpy as np
-from keras import layers
 
 from helpers import ASSETS, load_source, normalise, save_json, save_model, sha256, short
+from helpers.own_classifier import FEATURES, build_classifier
 
 DATASETS = ("fashion_mnist", "mnist")
 EPOCHS = 8
-FEATURES = 64
-
-
-def build_classifier() -> keras.Model:
-    """Images float32 (N, 28, 28, 1) in [-1, 1] to class logits (N, 10); layer `features` inside."""
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, padding="same", activation="relu"),
-            layers.BatchNormalization(),
-            layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
-            layers.BatchNormalization(),
-            layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),
-            layers.BatchNormalization(),
-            layers.Flatten(),
-            layers.Dropout(0.4),
-            layers.Dense(FEATURES, activation="relu", name="features"),
-            layers.Dropout(0.2),
-            layers.Dense(10, name="logits"),
-        ]
-    )
 
 
 def main():
@@ -47,7 +26,7 @@ def main():
         if len(arrays["train_images"]) != 60_000:
             raise SystemExit(f"Only part of {dataset} could be read; set TFDS_DATA_DIR.")
         keras.utils.set_random_seed(0)
-        model = build_classifier()
+        model = build_classifier((28, 28, 1), 10)
         steps = EPOCHS * (60_000 // 128)
         model.compile(
             optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(1e-3, steps)),
