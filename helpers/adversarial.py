@@ -122,9 +122,11 @@ class AdversarialModel(keras.Model):
         usual = self.steps_per_execution
         if steps != usual:
             self.steps_per_execution, self.train_function = steps, None
-        yield
-        if steps != usual:
-            self.steps_per_execution, self.train_function = usual, None
+        try:
+            yield
+        finally:
+            if steps != usual:
+                self.steps_per_execution, self.train_function = usual, None
 
     @property
     def generator_optimizer(self):

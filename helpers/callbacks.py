@@ -118,9 +118,10 @@ class LiveView(keras.callbacks.Callback):
             self.first_step = int(self.model.step)
             steps = self.epochs * self.checkpoint.steps_per_epoch - self.first_step
             self.bar = keras.utils.Progbar(steps, width=20)
+        self.done = int(self.model.step) - self.first_step
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.update(int(self.model.step) - self.first_step)
+        self.bar.update(self.done + batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
         self.draw()

@@ -16,9 +16,13 @@ from helpers.files import load_arrays, save_arrays, save_table
 
 NETWORKS = ("generator", "discriminator")
 ABOUT = {"history", "settings", "optimizers", "layers", "precision", "healthy"}
-REPLACED = "replaced"  # in a run's folder: the training that was there before a new start
+# In a run's folder:
+FOLDER = "checkpoints"
+HISTORY = "history.csv"
+REPLACED = "replaced"  # the training that was there before a new start
+# Settings of layers and optimizers that are not compared; nor are initializers, for the weights
+# are there.
 SPARED = ("name", "seed", "dtype", "module", "registered_name", "build_config", "build_input_shape")
-# what the layers' settings are not compared in; besides initializers: the weights are there
 REMEDY = "Choose another RUN_NAME, or set RESUME = False and run all cells to start this run over."
 
 
@@ -37,7 +41,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def __init__(self, folder, steps_per_epoch: int, settings: dict):
         super().__init__()
-        self.folder = Path(folder) / "checkpoints"
+        self.run_folder = Path(folder)
         self.steps_per_epoch = steps_per_epoch
         self.settings = json.loads(json.dumps(settings | {"steps per epoch": steps_per_epoch}))
         self.history = []
@@ -71,7 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
     def save(self, model) -> None:
         """Write the state of `model` and the history so far, then drop what is not kept."""
         step = int(model.step)
-        path = self.folder / f"step_{step:07d}.npz"
+        path = self.run_folder / FOLDER / f"step_{step:07d}.npz"
         if not (self.history and symptom(self.history[-1])):
             self.healthy = path.name
         about = {
@@ -97,11 +101,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def start_over(self) -> int:
         """Put an earlier training of this run aside, into `replaced/`, and return 0 steps."""
-        run, aside = self.folder.parent, self.folder.parent / REPLACED
+        run, aside = self.run_folder, self.run_folder / REPLACED
         if self.files():
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
-            for name in ("checkpoints", "history.csv", "previews"):
+            for name in (FOLDER, HISTORY, "previews"):
                 if (run / name).exists():
                     (run / name).rename(aside / name)
             print(f"Starting over; the training that was here is in {short(aside)} now.")
@@ -142,7 +146,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def files(self) -> list[Path]:
         """The checkpoints there are, oldest first."""
-        return sorted(self.folder.glob("step_*.npz"))
+        return checkpoint_files(self.run_folder)
 
     def _put_back(self, model, arrays, about, name) -> int:
         groups = {}
@@ -166,7 +170,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save_history(self):
         if self.history:
-            save_table(self.folder.with_name("history.csv"), self.history)
+            save_table(self.run_folder / HISTORY, self.history)
 
     def _require_same(self, about, model, groups, name):
         """Refuse a checkpoint of other settings, networks or optimizers, naming a difference."""
@@ -201,6 +205,11 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{name} belongs to another model: for {group} it holds {old}, yours has "
                     f"{new}. {REMEDY}"
                 )
+
+
+def checkpoint_files(run_folder) -> list[Path]:
+    """The checkpoints in a run's folder, oldest first."""
+    return sorted((Path(run_folder) / FOLDER).glob("step_*.npz"))
 
 
 def _difference(before, now, place=""):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -53,6 +54,16 @@ def shown(name, longest=80) -> str:
     """A name or value as a message may show it: printable, on one line and not too long."""
     text = "".join(c if c.isprintable() else "?" for c in str(name))
     return text if len(text) <= longest else "…" + text[1 - longest :]
+
+
+def leads_out(name) -> bool:
+    """Whether an archive's entry of that name could be unpacked elsewhere than in its folder.
+
+    Args:
+        name: as it stands in the archive, before Python adapts it to the system.
+    """
+    risky = re.match(r"/|[A-Za-z]:", name) or "\\" in name or "\0" in name
+    return bool(risky) or ".." in name.split("/")
 
 
 def shown_path(path) -> str:

@@ -12,7 +12,8 @@ import uuid
 import zipfile
 from pathlib import Path
 
-from helpers.collection import shown
+from helpers.checkpoints import REPLACED, checkpoint_files
+from helpers.collection import leads_out, shown
 from helpers.environment import hosting, short
 from helpers.files import replacing, sha256
 
@@ -198,9 +199,7 @@ def _harm(path) -> str:
             for info in archive.infolist():
                 name = info.orig_filename  # before Python adapts it to the system
                 unpacked += info.file_size
-                if re.match(r"/|[A-Za-z]:", name) or "\\" in name or "\0" in name or (
-                    ".." in name.split("/")
-                ):  # fmt: skip
+                if leads_out(name):
                     return f"its entry {shown(name)!r} leads out of the run's folder"
                 if stat.S_ISLNK(info.external_attr >> 16):
                     return f"its entry {shown(name)!r} is a link"
@@ -221,13 +220,12 @@ def _pack(folder, path) -> None:
     Left out are hidden files, executed notebooks, a replaced training, huge images and all
     checkpoints but the newest.
     """
-    older = sorted(folder.glob("checkpoints/*.npz"))[:-1]
+    older = checkpoint_files(folder)[:-1]
     with zipfile.ZipFile(path, "w") as archive:
         for file in sorted(folder.rglob("*")):
             parts = file.relative_to(folder).parts
-            left_out = parts[0] in ("executed", "replaced") or any(
-                part.startswith(".") for part in parts
-            )
+            hidden = any(part.startswith(".") for part in parts)
+            left_out = hidden or parts[0] in ("executed", REPLACED)
             huge = file.name == "images.npz" and file.stat().st_size > LARGEST
             if file.is_file() and not (left_out or huge or file in older):
                 archive.write(file, "/".join(parts))

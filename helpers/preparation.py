@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from helpers.checkpoints import checkpoint_files
 from helpers.collection import parse_background
 from helpers.drive import MOUNT_POINT, fetch_run, open_drive, save_run
 from helpers.environment import PROFILES, Profile, current_profile, hosting, runs_folder, short
@@ -150,7 +151,7 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
         if images_path.is_file() and not change:
             print(f"Images: yours, from {short(images_path)}.")
             return _load(images_path, card)
-        if change and any(run.folder.glob("checkpoints/*.npz")):
+        if change and checkpoint_files(run.folder):
             raise ValueError(
                 f"{change} since {short(run.folder)} was prepared and trained; choose another "
                 "RUN_NAME, or move your files away to go on with the prepared ones."

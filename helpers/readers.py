@@ -4,7 +4,6 @@ Nothing of them is ever written, moved or changed.
 """
 
 import os
-import re
 import stat
 import threading
 import zipfile
@@ -19,6 +18,7 @@ from helpers.collection import (
     decode,
     digest,
     fingerprint_of,
+    leads_out,
     parse_background,
     require_existing,
     require_source,
@@ -196,9 +196,7 @@ def _picture_members(archive, name):
     members, total = [], 0
     for info in archive.infolist():
         entry = info.orig_filename  # before Python adapts it to the system
-        if re.match(r"/|[A-Za-z]:", entry) or "\\" in entry or "\0" in entry or (
-            ".." in entry.split("/")
-        ):  # fmt: skip
+        if leads_out(entry):
             raise ValueError(
                 f"{name} has an entry {shown(entry)!r}, a name that could lead out of the zip; "
                 "make the zip again from a plain folder."

@@ -389,7 +389,15 @@ def test_two_interrupts_in_one_epoch(whole, tmp_path):
         np.testing.assert_array_equal(values(model)[name], value, err_msg=name)
 
 
-def test_the_second_press_does_not_wait():
+@pytest.fixture
+def foreground():
+    """A shell's background job ignores SIGINT from its start; here it is as in a terminal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_the_second_press_does_not_wait(foreground):
     with pytest.raises(KeyboardInterrupt), postponed_interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
         assert interrupt.is_set()
