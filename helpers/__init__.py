@@ -17,10 +17,23 @@ from helpers.checkpoints import Checkpoint
 from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
-from helpers.features import FeatureSpace, classify, feature_space
+from helpers.features import FeatureSpace, feature_space
 from helpers.files import load_model, load_table, save_json, save_model, sha256
 from helpers.hardware import training_options
-from helpers.metrics import frechet_distance, gaussian_distance, nearest_distances
+from helpers.metrics import (
+    class_counts,
+    class_divergence,
+    classes_covered,
+    density_coverage,
+    extrapolated_distance,
+    frechet_distance,
+    gaussian_distance,
+    kernel_distance,
+    nearer_probability,
+    nearest_distances,
+    precision_recall,
+    standard_error,
+)
 from helpers.networks import (
     default_feature_maps,
     load_networks,
@@ -45,6 +58,7 @@ from helpers.pictures import (
 from helpers.pipeline import normalise, steps_per_epoch, to_uint8, training_batches
 from helpers.pixels import resize
 from helpers.preparation import open_run, prepare
+from helpers.scores import print_scores, score
 from helpers.sources import SOURCES, load_source
 from helpers.taught import taught
 

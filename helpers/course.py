@@ -50,9 +50,12 @@ def run_course(dataset: str) -> None:
     print(f"\nGIF                 {short(run.folder / 'training.gif')}")
     print(f"Scores              {short(run.folder / 'metrics.json')}")
     print(f"Executed notebooks  {short(executed)}")
+    generated, floor = (
+        scores["scores"][name]["frechet"] for name in ("last epoch", "training images")
+    )
     print(
-        f"Fréchet distance    {scores['frechet_distance']:.1f} from {scores['images_each']:,} "
-        f"images (real images: {scores['frechet_floor']:.1f})"
+        f"Fréchet distance    {generated['value']:.1f} from {generated['generated']:,} images "
+        f"(real images: {floor['value']:.1f})"
     )
 
 

@@ -68,6 +68,14 @@ class FeatureSpace:
         return {"name": self.name, "sha256": self.sha256}
 
 
+def _pixels(images) -> tuple[np.ndarray, None]:
+    return np.reshape(images, (len(images), -1)), None
+
+
+# What distances to the nearest training images are measured in.
+PIXELS = FeatureSpace("pixels", "", None, _pixels)
+
+
 def feature_space(run, images, kind: str = "") -> FeatureSpace:
     """The feature space for a run's images; says in one line which, and before it why no other.
 
@@ -238,6 +246,8 @@ def _space_of(thing) -> dict:
 
 
 def _in_words(space) -> str:
+    if not space["sha256"]:  # pixels
+        return space["name"]
     return f"{space['name']} (SHA-256 {space['sha256'][:12]}…)"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from helpers.sources import NETWORK_TIMEOUT, _first_line, _require_server
+from helpers.sources import NETWORK_TIMEOUT, first_line, require_server
 
 SIDE = 299  # pixels, as the network was trained
 FEATURES = 2048
@@ -28,10 +28,10 @@ def load_inception() -> keras.Model | None:
     socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's own download would wait for ever
     try:
         if not (keras_folder / "models" / WEIGHTS).is_file():
-            _require_server(_SERVER, "keras.applications")
+            require_server(_SERVER, "keras.applications")
         return keras.applications.InceptionV3(include_top=False, pooling="avg", weights="imagenet")
     except Exception as error:  # offline, stalled, refused, no space, damaged: all step down
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {first_line(error)}"
         print(f"Not Keras's InceptionV3: its weights could not be had ({reason}).")
         return None
     finally:

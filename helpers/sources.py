@@ -144,7 +144,7 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
             try:
                 return read(dataset, source), place
             except Exception as error:  # missing, incompatible or offline: all step down
-                print(f"Not from {place} ({type(error).__name__}: {_first_line(error)}).")
+                print(f"Not from {place} ({type(error).__name__}: {first_line(error)}).")
         print("Using the smaller set that comes with the course.")
     arrays = load_arrays(ASSETS / "datasets" / f"{dataset}.npz")
     for split in ("train", "test"):  # bytes in the file, to keep it small
@@ -158,7 +158,7 @@ def _from_tensorflow_datasets(dataset, source):
     # Prepared sets are read without the network; a download first asks whether anyone answers.
     builder = tfds.builder(dataset, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
     if not builder.data_path.exists():
-        _require_server(source.tfds_server, "tensorflow-datasets")
+        require_server(source.tfds_server, "tensorflow-datasets")
         builder.download_and_prepare()
     arrays = {}
     for split in ("train", "test"):
@@ -173,7 +173,7 @@ def _from_keras(dataset, source):
 
     keras_folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     if not (keras_folder / source.keras_cache).exists():
-        _require_server(_KERAS_SERVER, "keras.datasets")
+        require_server(_KERAS_SERVER, "keras.datasets")
     (train, train_labels), (test, test_labels) = getattr(keras.datasets, dataset).load_data()
     return {
         "train_images": train[..., None],
@@ -183,7 +183,7 @@ def _from_keras(dataset, source):
     }
 
 
-def _require_server(url, place):
+def require_server(url, place):
     print(f"Downloading through {place} ...", flush=True)
     urllib.request.urlopen(url, timeout=NETWORK_TIMEOUT).close()
 
@@ -309,7 +309,7 @@ def _open_sign_language() -> Opened:
         folder = Path(kagglehub.dataset_download(KAGGLE_SET))
     except Exception as error:  # offline, refused, or gone
         raise ValueError(
-            f"Kaggle did not give {KAGGLE_SET} ({_first_line(error)}); check the network, or set "
+            f"Kaggle did not give {KAGGLE_SET} ({first_line(error)}); check the network, or set "
             "DATASET to the path of your own copy of sign_mnist_train.csv."
         ) from error
     splits = {}
@@ -344,7 +344,7 @@ def _open_tensorflow_datasets(name) -> Opened:
 
         make_builder = tfds.builder
     except Exception as error:  # missing, or broken by protobuf in Colab
-        print(f"Not from tensorflow-datasets ({type(error).__name__}: {_first_line(error)}).")
+        print(f"Not from tensorflow-datasets ({type(error).__name__}: {first_line(error)}).")
         if name in ("cifar10", "cifar100"):
             return _open_cifar(name)
         raise ValueError(
@@ -355,7 +355,7 @@ def _open_tensorflow_datasets(name) -> Opened:
         builder = make_builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
     except Exception as error:  # tensorflow-datasets raises many kinds for a name it does not know
         raise ValueError(
-            f"tensorflow-datasets has no set {name!r} ({_first_line(error)}); its catalogue is at "
+            f"tensorflow-datasets has no set {name!r} ({first_line(error)}); its catalogue is at "
             "https://www.tensorflow.org/datasets/catalog/overview."
         ) from error
     features = builder.info.features
@@ -367,11 +367,11 @@ def _open_tensorflow_datasets(name) -> Opened:
     key = "image" if "image" in keys else keys[0]
     if not builder.data_path.exists():
         try:
-            _require_server(_KERAS_SERVER, "tensorflow-datasets")
+            require_server(_KERAS_SERVER, "tensorflow-datasets")
             builder.download_and_prepare()
         except Exception as error:  # offline, to be downloaded by hand, no space, and more
             raise ValueError(
-                f"{name} could not be downloaded ({_first_line(error)}); check the network and the "
+                f"{name} could not be downloaded ({first_line(error)}); check the network and the "
                 "set's page in the catalogue of tensorflow-datasets."
             ) from error
     label = features.get("label")
@@ -416,11 +416,11 @@ def _open_cifar(name) -> Opened:
     import keras
 
     try:
-        _require_server(_KERAS_SERVER, "keras.datasets")
+        require_server(_KERAS_SERVER, "keras.datasets")
         parts = getattr(keras.datasets, name).load_data()
     except OSError as error:
         raise ValueError(
-            f"{name} could not be downloaded ({_first_line(error)}); check the network, or choose "
+            f"{name} could not be downloaded ({first_line(error)}); check the network, or choose "
             f"one of {', '.join(SOURCES)}."
         ) from error
     classes = 1 + max(int(labels.max()) for _, labels in parts)
@@ -434,6 +434,6 @@ def _open_cifar(name) -> Opened:
     return Opened(about, splits, "keras.datasets", 32, 3)
 
 
-def _first_line(error) -> str:
+def first_line(error) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:120] if lines else type(error).__name__

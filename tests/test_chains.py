@@ -115,7 +115,8 @@ def test_the_chain_ends_with_a_gif_of_the_images_shape(chain):
 def test_the_chain_ends_with_scores(chain):
     metrics = json.loads((chain.run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["networks"] == f"runs/{chain.run.name}"
-    assert metrics["frechet_distance"] > metrics["frechet_floor"] >= 0
+    scores = metrics["scores"]
+    assert scores["last epoch"]["frechet"]["value"] > scores["training images"]["frechet"]["value"]
 
 
 def test_every_lesson_reads_what_the_first_prepared(chain):

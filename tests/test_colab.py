@@ -150,7 +150,7 @@ def test_the_edited_generator_arrives(chain):
     assert f"Trained networks: yours, from runs/{RUN}." in evaluation.text
     metrics = json.loads((evaluation.run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["networks"] == f"runs/{RUN}"
-    assert metrics["images_each"] == current_profile().samples
+    assert metrics["scores"]["last epoch"]["frechet"]["real"] == current_profile().samples
 
 
 def test_images_are_prepared_on_the_first_machine_only(chain):

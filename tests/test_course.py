@@ -13,8 +13,11 @@ import json, os, pathlib, sys
 print("to stderr", file=sys.stderr)
 folder = pathlib.Path(os.environ["DCGAN_RUNS"]) / f"{DATASET}-28-tiny"
 folder.mkdir(parents=True, exist_ok=True)
-scores = {"frechet_distance": 12.345, "frechet_floor": 3, "images_each": 9}
-(folder / "metrics.json").write_text(json.dumps(scores))
+scores = {
+    "last epoch": {"frechet": {"value": 12.345, "generated": 9}},
+    "training images": {"frechet": {"value": 3}},
+}
+(folder / "metrics.json").write_text(json.dumps({"scores": scores}))
 print("working in", pathlib.Path.cwd().name)
 print("data set", DATASET)
 """

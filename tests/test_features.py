@@ -89,7 +89,7 @@ def no_network(monkeypatch):
     def refuse(*_):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr(inception, "_require_server", refuse)
+    monkeypatch.setattr(inception, "require_server", refuse)
 
 
 def read_space(card):
@@ -108,7 +108,7 @@ def test_a_set_with_a_classifier_gets_it(capsys):
     assert capsys.readouterr().out == f"Features: {space}.\n"
     assert str(space) == f"{space.name} (SHA-256 {space.sha256[:12]}…)"
     images = shipped("fashion_mnist")["test_images"][:30]
-    for found, expected in zip(space.describe(images), helpers.classify("fashion_mnist", images)):
+    for found, expected in zip(space.describe(images), features.classify("fashion_mnist", images)):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -398,7 +398,7 @@ def downloads(monkeypatch, tmp_path):
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(keras.applications, "InceptionV3", build)
-    monkeypatch.setattr(inception, "_require_server", lambda *_: calls.append("asked"))
+    monkeypatch.setattr(inception, "require_server", lambda *_: calls.append("asked"))
     monkeypatch.setattr(features, "has_gpu", lambda: True)
     monkeypatch.setattr(inception, "FEATURES", 50)
     return calls
@@ -443,7 +443,7 @@ def test_without_a_network_one_line_says_so(
     def refuse(*_):
         raise OSError("no route to host")
 
-    monkeypatch.setattr(inception, "_require_server", refuse)
+    monkeypatch.setattr(inception, "require_server", refuse)
     images = shapes(channels=3, labelled=labelled)
     space = features.feature_space(made_run(tmp_path), images)
     first, *rest = capsys.readouterr().out.splitlines()
@@ -652,7 +652,7 @@ def test_the_distance_rises_above_the_floor(dataset):
 @pytest.mark.parametrize(("dataset", "least"), [("fashion_mnist", 0.9), ("mnist", 0.985)])
 def test_classifier_judges_held_out_images(dataset, least):
     arrays = shipped(dataset)
-    found, probabilities = helpers.classify(dataset, arrays["test_images"])
+    found, probabilities = features.classify(dataset, arrays["test_images"])
     assert found.shape == (2000, 64) and probabilities.shape == (2000, 10)
     assert found.dtype == probabilities.dtype == np.float32
     assert found.min() >= 0 and found.std() > 0.1
@@ -663,20 +663,20 @@ def test_classifier_judges_held_out_images(dataset, least):
 
 def test_classifier_treats_bytes_and_floats_alike():
     images = shipped("mnist")["test_images"][:20]
-    from_bytes = helpers.classify("mnist", images)
+    from_bytes = features.classify("mnist", images)
     noise = np.random.default_rng(0).uniform(-0.3, 0.3, images.shape) / 127.5
     floats = np.clip(helpers.normalise(images) + noise, -1, 1)
-    for expected, found in zip(from_bytes, helpers.classify("mnist", floats), strict=True):
+    for expected, found in zip(from_bytes, features.classify("mnist", floats), strict=True):
         np.testing.assert_array_equal(expected, found)
-    larger = helpers.classify("mnist", helpers.resize(images, 32))[1]
+    larger = features.classify("mnist", helpers.resize(images, 32))[1]
     assert np.mean(larger.argmax(1) == from_bytes[1].argmax(1)) >= 0.9
 
 
 def test_classifier_refuses_colour_and_sets_without_one():
     with pytest.raises(ValueError, match=r"\(2, 28, 28, 3\); needed is"):
-        helpers.classify("mnist", np.zeros((2, 28, 28, 3), np.uint8))
+        features.classify("mnist", np.zeros((2, 28, 28, 3), np.uint8))
     with pytest.raises(FileNotFoundError, match=r"emoji\.keras does not exist"):
-        helpers.classify("emoji", np.zeros((2, 28, 28, 1), np.uint8))
+        features.classify("emoji", np.zeros((2, 28, 28, 1), np.uint8))
 
 
 def test_classifiers_are_the_recorded_files():
@@ -721,14 +721,12 @@ def test_lesson_5_scores_few_images_without_labels(tmp_path, monkeypatch):
         progress_bar=False,
     )
     text = printed(executed)
-    for line in ("Features: random convolutions", "Fewer images than the 64 features", "Not valid"):
+    for line in ("Features: random convolutions", "Too few images for 64 features", "Not valid"):
         assert text.count(line) == 1, line
-    assert "confidence" not in text and "classes found" not in text
+    assert "confidence" not in text and "classes covered" not in text
     metrics = json.loads((tmp_path / RUN / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["class_shares"] is metrics["mean_confidence"] is None
-    assert metrics["feature_space"] == {
-        "name": "random convolutions, no labels",
-        "sha256": RANDOM_SHA256,
-    }
-    assert metrics["images_each"] == 30 and metrics["frechet_distance"] > 0
-    assert metrics["median_nearest_distance"]["valid"] is False
+    assert metrics["class_shares"] is None and metrics["copies_valid"] is False
+    record = metrics["scores"]["last epoch"]["frechet"]
+    assert record["space"] == {"name": "random convolutions, no labels", "sha256": RANDOM_SHA256}
+    assert record["real"] == record["generated"] == 30 and record["value"] > 0
+    assert "classes_covered" not in metrics["scores"]["last epoch"]

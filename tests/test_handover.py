@@ -90,8 +90,11 @@ def test_the_edited_generator_is_the_one_that_is_scored(edited):
     assert f"Trained networks: yours, from runs/{RUN}." in edited.texts[2]
     metrics = json.loads((edited.run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["networks"] == f"runs/{RUN}"
-    assert metrics["images_each"] == current_profile().samples
-    assert metrics["frechet_distance"] > metrics["frechet_floor"] > 0
+    generated, floor = (
+        metrics["scores"][name]["frechet"] for name in ("last epoch", "training images")
+    )
+    assert generated["generated"] == generated["real"] == current_profile().samples
+    assert generated["value"] > floor["value"] > 0
 
 
 def test_images_are_prepared_once_and_read_after(edited):

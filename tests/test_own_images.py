@@ -472,7 +472,7 @@ def test_a_download_without_a_network_is_one_sentence(tmp_path, monkeypatch):
 
     module = fake_tfds(tmp_path, PETS, prepared=False)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
-    monkeypatch.setattr(sources, "_require_server", offline)
+    monkeypatch.setattr(sources, "require_server", offline)
     with pytest.raises(ValueError, match=r"pets could not be downloaded \(no route to host\)"):
         helpers.prepare(helpers.open_run("tfds:pets"))
 
@@ -504,7 +504,7 @@ def test_a_broken_tensorflow_datasets_names_the_remedy(monkeypatch, capsys):
 def test_cifar_comes_from_keras_where_tensorflow_datasets_is_broken(monkeypatch):
     arrays = pixels(30, 32), labels(30)[:, None]
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", SimpleNamespace())
-    monkeypatch.setattr(sources, "_require_server", lambda url, place: None)
+    monkeypatch.setattr(sources, "require_server", lambda url, place: None)
     monkeypatch.setattr("keras.datasets.cifar10.load_data", lambda: (arrays, arrays))
     images = helpers.prepare(helpers.open_run("tfds:cifar10"))
     assert images.card["read_from"] == "keras.datasets"
