@@ -22,7 +22,9 @@ TEACHING = ROOT / "docs" / "teaching.md"
 # How a lesson first writes a term, where that is not the heading itself.
 WORDING = {
     "Covariance matrix": r"covariance matri(?:x|ces)",
+    "Density and coverage": r"density",
     "Latent walk": r"walk",  # "the walks of lesson 5"
+    "Precision and recall": r"precision",
     "Run": r"(?<=\ba\s)⟦?run",  # elsewhere it is a verb
     "Saturating loss": r"saturates",
 }
