@@ -22,9 +22,11 @@ from helpers.interrupt import postponed_interrupt
 COUNT, BATCH, SEED = 26, 8, 3
 STEPS = COUNT // BATCH
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 1), np.uint8)
+HELD_OUT = np.random.default_rng(1).integers(0, 256, (20, 8, 8, 1), np.uint8)
 SETTINGS = {"batch_size": BATCH, "seed": SEED}
 LOSSES = ("discriminator_loss", "generator_loss")
 METRICS = (*LOSSES, "real_accuracy", "generated_accuracy", "generator_gradient")
+MEASURED = ("variety", "distance")
 
 
 class ToyGAN(helpers.AdversarialModel):
@@ -73,12 +75,13 @@ def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
     return model
 
 
-def train(model, folder, epochs, *more):
+def train(model, folder, epochs, *more, held_out=HELD_OUT):
     """What notebook 4 does: restore, then go on; returns the number of steps restored."""
     checkpoint = helpers.Checkpoint(folder, STEPS, SETTINGS)
     first = checkpoint.restore(model)
     run = SimpleNamespace(folder=folder, drive=None)
-    images = SimpleNamespace(train_images=IMAGES)
+    card = {"dataset": "own", "title": "noise", "labelled": False, "image_shape": [8, 8, 1]}
+    images = SimpleNamespace(card=card, train_images=IMAGES, test_images=held_out)
     model.fit(
         helpers.training_batches(IMAGES, BATCH, SEED, first),
         steps_per_epoch=STEPS,
@@ -109,9 +112,10 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory):
-    """Two epochs; then a new model object of other weights, restored, trains the third."""
+    """Stopped after two epochs; then a new model object of other weights trains the third."""
     folder = tmp_path_factory.mktemp("resumed")
-    train(make_model(), folder, 2)
+    with pytest.raises(Stopped):
+        train(make_model(), folder, 3, PressStop(2 * STEPS, epoch_end=True))
     (folder / "history.csv").unlink()  # written anew from the checkpoint
     model = make_model(weights_seed=99, seed=1234)
     assert train(model, folder, 3) == 2 * STEPS
@@ -140,9 +144,9 @@ def test_resumed_training_equals_an_uninterrupted_one(whole, resumed):
 
 def test_history_has_no_gap_and_no_double_row(whole, resumed):
     expected, found = (helpers.load_table(folder / "history.csv") for folder, _ in (whole, resumed))
-    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS, "variety"}
+    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS, *MEASURED}
     np.testing.assert_array_equal(found["epoch"], [1, 2, 3])
-    for name in (*METRICS, "variety"):
+    for name in (*METRICS, *MEASURED):
         np.testing.assert_array_equal(expected[name], found[name])
     for name in LOSSES:
         assert len(set(found[name])) == 3
@@ -180,7 +184,7 @@ def test_folder_without_checkpoint_restores_nothing(tmp_path):
 
 def test_training_leaves_nothing_else(whole):
     found = sorted(path.name for path in whole[0].iterdir())
-    assert found == ["checkpoints", "history.csv", "previews"]
+    assert found == ["checkpoints", "distance.json", "history.csv", "previews"]
 
 
 def test_checkpoint_before_any_epoch(tmp_path):
@@ -434,7 +438,7 @@ def damage_truncate(content):
 
 def damage_flip(content):
     """One bit of a weight: the zip's own checksum sees it."""
-    place = len(content) // 2
+    place = content.index(b"generator/000.npy") + 300  # behind its headers
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
