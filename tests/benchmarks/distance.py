@@ -44,7 +44,7 @@ def measure(rounds, steps) -> np.ndarray:
         found.append((EPOCH * step, seconds(distance.measure)))
         show(f"epoch of {EPOCH} steps, from {steps} steps", found[-1][0])
         show(f"distance of {distance.count:,} pictures", found[-1][1])
-    epoch, measurement = np.mean(found, axis=0)
+    epoch, measurement = np.median(found, axis=0)
     return measurement / epoch
 
 
