@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 import helpers
-from helpers import callbacks
+from helpers import callbacks, pictures
 from helpers.diagnosis import diagnose
 from helpers.errors import Refused, Stopped
 from helpers.features import random_features
@@ -871,9 +871,16 @@ def test_previews_are_shown_in_one_place(tmp_path, monkeypatch):
         shown.append(picture)
         return Handle()
 
+    def live_picture(grid, rows, epochs, floor):
+        floors.append(floor)
+        return pictures.live_picture(grid, rows, epochs, floor)
+
+    floors = []
     monkeypatch.setattr(callbacks, "get_ipython", lambda: object())
     monkeypatch.setattr(callbacks, "display", display)
+    monkeypatch.setattr(callbacks, "live_picture", live_picture)
     train(make_model(), tmp_path, 3)
     assert (len(shown), len(updates)) == (1, 3)
     sizes = {len(iio.imread(picture.data)[0]) for picture in [*shown, *updates]}
+    assert floors == [load_json(tmp_path / "distance.json")["floor"]] * 4  # from the start
     assert len(sizes) == 1  # a picture of another size would make the page jump
