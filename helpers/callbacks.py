@@ -107,7 +107,7 @@ def load_previews(folder, epochs: int) -> np.ndarray:
 class Distance(keras.callbacks.Callback):
     """Log the Fréchet distance of generated to held-out images as `distance`.
 
-    It is measured every third epoch and at the last one; in between, None is logged. The latents
+    It is measured every third epoch and at the last one; in between, nan is logged. The latents
     are the same each time. So are the held-out images and the feature space, a classifier where
     there is one and else random convolutions: InceptionV3 would take too long. Up to 2,000 images
     of each kind are compared, fewer where fewer are held out, none where that is one.
@@ -165,7 +165,7 @@ class Distance(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         due = (epoch + 1) % self.EVERY == 0 or epoch + 1 == self.epochs
-        logs["distance"] = self.measure() if due and self.space else None
+        logs["distance"] = self.measure() if due and self.space else math.nan
 
     def measure(self) -> float:
         """The distance of the generator as it is now, in squared units of the features."""

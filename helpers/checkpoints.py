@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from itertools import zip_longest
 from pathlib import Path
@@ -75,8 +76,9 @@ class Checkpoint(keras.callbacks.Callback):
         self.means = None
 
     def on_epoch_end(self, epoch, logs=None):
-        values = {name: None if value is None else float(value) for name, value in logs.items()}
-        self.history.append({"epoch": epoch + 1, **values})
+        values = {name: float(value) for name, value in logs.items()}
+        row = {name: None if math.isnan(value) else value for name, value in values.items()}
+        self.history.append({"epoch": epoch + 1, **row})  # JSON has no nan
         if best_epoch(self.history) == epoch + 1:
             self.model.keep_generator()
         self.save(self.model)
@@ -188,6 +190,8 @@ class Checkpoint(keras.callbacks.Callback):
             value = self.history[epoch - 1]["distance"]
             best = self.floor | {"value": value, "epoch": epoch}
             save_json(self.run_folder / DISTANCE, {"floor": self.floor, "best": best})
+        else:  # an earlier state may have been gone back to
+            (self.run_folder / DISTANCE).unlink(missing_ok=True)
 
     def _require_same(self, about, model, groups, name):
         """Refuse a checkpoint of other settings, networks or optimizers, naming a difference."""

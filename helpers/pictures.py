@@ -180,14 +180,14 @@ def _draw_history(axes, history) -> None:
         each.legend(frameon=False, fontsize=10)
 
 
-def live_picture(grid, history, epochs: int, floor=None) -> np.ndarray:
+def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
     """What a training shows while it runs: its previews, and beside them its curves so far.
 
     Args:
         grid: the previews, uint8 (height, width) or (height, width, 3).
         history: rows of `history.csv` as dictionaries; none before the first epoch.
         epochs: of the whole training; the curves' axes are that long from the start.
-        floor: the record of `helpers.features.figure` that the distances belong to, if any.
+        floor: the record of `helpers.features.figure` that the distances belong to, or None.
 
     Returns:
         uint8 (height, at least 480, width + 420, 3), of one size throughout a training.

@@ -680,7 +680,8 @@ def test_the_best_generator_is_that_of_the_smallest_distance(tmp_path):
     for epoch, distance in enumerate([None, 5.0, None, 2.0, 2.0, 3.0]):
         weight.assign(np.full(weight.shape, epoch + 1.0))
         model.step.assign(epoch + 1)
-        checkpoint.on_epoch_end(epoch, dict.fromkeys(METRICS, 0.5) | {"distance": distance})
+        logs = dict.fromkeys(METRICS, 0.5) | {"distance": distance or np.nan}
+        checkpoint.on_epoch_end(epoch, logs)
         weight.assign(weight - 0.5)
         checkpoint.save(model)  # as the stop button does, in the middle of the next epoch
         found.append(float(np.mean(kept)))
@@ -751,6 +752,14 @@ def test_before_the_first_distance_another_space_may_be_taken(tmp_path, monkeypa
     train(make_model(), tmp_path, 3)
     assert "No distance" not in capsys.readouterr().out
     assert load_json(tmp_path / "distance.json")["best"]["space"]["name"] == "another space"
+
+
+def test_a_training_that_goes_back_forgets_its_later_distances(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    (tmp_path / "copy" / "checkpoints" / f"step_{3 * STEPS:07d}.npz").unlink()
+    checkpoint = helpers.Checkpoint(tmp_path / "copy", STEPS, SETTINGS)
+    assert checkpoint.restore(make_model()) == 2 * STEPS
+    assert not (tmp_path / "copy" / "distance.json").exists()
 
 
 def test_without_held_out_images_the_last_generator_is_the_best(tmp_path, capsys):
