@@ -18,7 +18,7 @@ from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check
 from helpers.features import FeatureSpace, feature_space
-from helpers.files import load_model, load_table, save_json, save_model, sha256
+from helpers.files import load_json, load_model, load_table, save_json, save_model, sha256
 from helpers.hardware import training_options
 from helpers.metrics import (
     class_counts,

@@ -4,6 +4,7 @@ import math
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from helpers.errors import Refused
@@ -16,6 +17,9 @@ class AdversarialModel(keras.Model):
 
     Random latents depend on the seed and on the number of steps taken, so a restored model draws
     what an uninterrupted one would have drawn.
+
+    `best_generator` is a copy of the generator as `keep_generator` found it last. It stays
+    trainable, for a frozen one would be saved frozen; no optimizer knows it.
 
     Args:
         generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1].
@@ -36,6 +40,8 @@ class AdversarialModel(keras.Model):
             )
         self.generator = generator
         self.discriminator = discriminator
+        self.best_generator = keras.models.clone_model(generator)
+        self.keep_generator()
         self.latent_dim = generator.input_shape[-1]
         self.seed = self.add_weight(name="seed", shape=(), dtype="int32", trainable=False)
         self.seed.assign(seed)
@@ -132,6 +138,11 @@ class AdversarialModel(keras.Model):
     def generator_optimizer(self):
         return self.optimizer
 
+    def keep_generator(self):
+        """Let `best_generator` be the generator as it is now."""
+        for best, now in zip(self.best_generator.variables, self.generator.variables, strict=True):
+            best.assign(np.asarray(now))
+
     def sample_latents(self, count, draw=0):
         """Standard normal latents, float32 (count, latent_dim), new at every training step.
 
@@ -177,6 +188,7 @@ class AdversarialModel(keras.Model):
         known = {id(variable) for o in plain.values() for variable in o.variables}
         groups = {
             "generator": self.generator.variables,
+            "best_generator": self.best_generator.variables,
             "discriminator": self.discriminator.variables,
             **{name: optimizer.variables for name, optimizer in plain.items()},
             "loss_scales": [

@@ -9,11 +9,15 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 
+from helpers.checkpoints import best_epoch
 from helpers.diagnosis import diagnose
 from helpers.drive import save_run
 from helpers.environment import short
 from helpers.errors import Refused, Stopped
+from helpers.features import circumstances, feature_space, figure
 from helpers.files import replacing
+from helpers.hardware import standard_normal
+from helpers.metrics import frechet_distance
 from helpers.pictures import image_grid, live_picture, png
 from helpers.pipeline import normalise, to_uint8
 
@@ -54,18 +58,23 @@ class Previews(keras.callbacks.Callback):
         logs["variety"] = _deviation(self.images) / self.real_deviation
 
     def draw(self):
-        images = self.model.preview().numpy()
-        if not np.abs(images).max() <= 1.001:  # so is nan
-            raise Refused(
-                f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
-                "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
-                "learning rates. The last finished epoch is saved."
-            )
-        self.images = to_uint8(images)
+        self.images = _as_pictures(self.model.preview())
 
     def save(self, epoch):
         with replacing(self.folder / f"epoch_{epoch:04d}.npy") as partial:
             np.save(partial, self.images)
+
+
+def _as_pictures(images) -> np.ndarray:
+    """What a generator returns as uint8 (N, H, W, C); refuses what no picture can be made of."""
+    images = np.asarray(images)
+    if not np.abs(images).max() <= 1.001:  # so is nan
+        raise Refused(
+            f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
+            "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
+            "learning rates. The last finished epoch is saved."
+        )
+    return to_uint8(images)
 
 
 def _deviation(images) -> float:
@@ -93,6 +102,83 @@ def load_previews(folder, epochs: int) -> np.ndarray:
                 f"{short(path)} is damaged; train this run again with RESUME = False."
             ) from error
     return np.stack(frames)
+
+
+class Distance(keras.callbacks.Callback):
+    """Log the Fréchet distance of generated to held-out images as `distance`.
+
+    It is measured every third epoch and at the last one; in between, nan is logged. The latents
+    are the same each time. So are the held-out images and the feature space, a classifier where
+    there is one and else random convolutions: InceptionV3 would take too long. Up to 2,000 images
+    of each kind are compared, fewer where fewer are held out, none where that is one.
+
+    The circumstances go to `checkpoint.floor`, with what as many training images score. A training
+    that is resumed under others says so and measures no more: its curve would mean nothing.
+
+    Args:
+        run, images: whose feature space it is; `images` as `prepare` gives them.
+        checkpoint: the `Checkpoint` of this training.
+        epochs: to train in all.
+
+    Raises:
+        OSError: from `fit`; a classifier of these images cannot be saved.
+        Refused: from `fit`; the generator's images are no images.
+    """
+
+    EVERY = 3  # epochs
+    IMAGES = 2000
+    BLOCK = 100  # images generated at once; bounds the memory
+
+    def __init__(self, run, images, checkpoint, epochs):
+        super().__init__()
+        self.run, self.images = run, images
+        self.checkpoint, self.epochs = checkpoint, epochs
+        self.count = min(self.IMAGES, len(images.test_images), len(images.train_images))
+        self.begun = False
+        self.space = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self.begun:  # only where there is an epoch to train
+            self.begin()
+            self.begun = True
+
+    def begin(self):
+        if self.count < 2:
+            print("No distance to real pictures is measured: too few images are held out.")
+            return
+        space = feature_space(self.run, self.images, "classifier")
+        self.real = space.describe(_evenly(self.images.test_images, self.count))[0]
+        seed = int(self.model.seed)
+        self.latents = standard_normal((self.count, self.model.latent_dim), (seed, -2))
+        before = self.checkpoint.floor if best_epoch(self.checkpoint.history) else None
+        now = figure(0, space, self.count, self.count, seed)
+        if before and before | {"value": 0.0} != now:
+            print(
+                f"No distance is measured any more: until now it was that of "
+                f"{circumstances(before)}; now it would be that of {circumstances(now)}."
+            )
+            return
+        if not before:
+            train = space.describe(_evenly(self.images.train_images, self.count))[0]
+            self.checkpoint.floor = now | {"value": frechet_distance(train, self.real)}
+        self.space = space
+
+    def on_epoch_end(self, epoch, logs=None):
+        due = (epoch + 1) % self.EVERY == 0 or epoch + 1 == self.epochs
+        logs["distance"] = self.measure() if due and self.space else math.nan
+
+    def measure(self) -> float:
+        """The distance of the generator as it is now, in squared units of the features."""
+        pictures = [
+            _as_pictures(self.model.generator(self.latents[at : at + self.BLOCK], training=False))
+            for at in range(0, self.count, self.BLOCK)
+        ]
+        return frechet_distance(self.space.describe(np.concatenate(pictures))[0], self.real)
+
+
+def _evenly(images, count):
+    """`count` of the images, evenly spaced, so of all classes however they are stored."""
+    return images[np.linspace(0, len(images) - 1, count).astype(int)]
 
 
 class LiveView(keras.callbacks.Callback):
@@ -136,7 +222,7 @@ class LiveView(keras.callbacks.Callback):
             return
         images, rows = self.previews.images, self.checkpoint.history
         grid = image_grid(images, scale=2 if images.shape[1] < 64 else 1)
-        picture = png(live_picture(grid, rows, self.epochs))
+        picture = png(live_picture(grid, rows, self.epochs, self.checkpoint.floor))
         if self.shown is None:
             self.shown = display(picture, display_id=True)
         else:
@@ -236,6 +322,7 @@ def training_callbacks(run, images, checkpoint, epochs: int) -> list:
     return [
         StopAtNaN(checkpoint),
         previews,
+        Distance(run, images, checkpoint, epochs),
         checkpoint,
         LiveView(previews, checkpoint, epochs),
         SaveToDrive(run),

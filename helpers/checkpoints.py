@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from itertools import zip_longest
 from pathlib import Path
@@ -12,13 +13,14 @@ import numpy as np
 from helpers.diagnosis import symptom
 from helpers.environment import short
 from helpers.errors import Refused
-from helpers.files import load_arrays, save_arrays, save_table
+from helpers.files import load_arrays, save_arrays, save_json, save_table
 
 NETWORKS = ("generator", "discriminator")
-ABOUT = {"history", "settings", "optimizers", "layers", "precision", "healthy"}
+ABOUT = {"history", "floor", "settings", "optimizers", "layers", "precision", "healthy"}
 # In a run's folder:
 FOLDER = "checkpoints"
 HISTORY = "history.csv"
+DISTANCE = "distance.json"
 REPLACED = "replaced"  # the training that was there before a new start
 # Settings of layers and optimizers that are not compared; nor are initializers, for the weights
 # are there.
@@ -31,7 +33,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     The files are `checkpoints/step_0000468.npz`, named by the training steps taken. The newest two
     are kept, and the last one whose epoch showed no symptom (`helpers.diagnosis`). Beside the
-    folder goes `history.csv`, one row an epoch, always written anew from the checkpoint.
+    folder go `history.csv`, one row an epoch, and `distance.json`, the circumstances of its column
+    `distance`; both are always written anew from the checkpoint.
+
+    The model's `best_generator` becomes the one with the smallest distance of the history, the
+    first of equals. Until one is measured, it is the generator of the same checkpoint.
 
     Args:
         folder: the run's folder.
@@ -45,6 +51,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.settings = json.loads(json.dumps(settings | {"steps per epoch": steps_per_epoch}))
         self.history = []
+        self.floor = None  # the record of `helpers.features.figure` that `distance` belongs to
         self.healthy = None  # the name of the last file without a symptom
         self.means = None  # of an epoch that is resumed in its middle
         self.used = False  # whether this object has saved or restored a state
@@ -69,7 +76,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.means = None
 
     def on_epoch_end(self, epoch, logs=None):
-        self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
+        values = {name: float(value) for name, value in logs.items()}
+        row = {name: None if math.isnan(value) else value for name, value in values.items()}
+        self.history.append({"epoch": epoch + 1, **row})  # JSON has no nan
+        if best_epoch(self.history) == epoch + 1:
+            self.model.keep_generator()
         self.save(self.model)
 
     def save(self, model) -> None:
@@ -78,8 +89,11 @@ class Checkpoint(keras.callbacks.Callback):
         path = self.run_folder / FOLDER / f"step_{step:07d}.npz"
         if not (self.history and symptom(self.history[-1])):
             self.healthy = path.name
+        if not best_epoch(self.history):
+            model.keep_generator()
         about = {
             "history": self.history,
+            "floor": self.floor,
             "settings": self.settings,
             "optimizers": _optimizers(model),
             "layers": {name: _layers(getattr(model, name)) for name in NETWORKS},
@@ -105,7 +119,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self.files():
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
-            for name in (FOLDER, HISTORY, "previews"):
+            for name in (FOLDER, HISTORY, DISTANCE, "previews"):
                 if (run / name).exists():
                     (run / name).rename(aside / name)
             print(f"Starting over; the training that was here is in {short(aside)} now.")
@@ -160,6 +174,7 @@ class Checkpoint(keras.callbacks.Callback):
             if group != "loss_scales" or len(groups.get(group, [])) == len(variables):
                 _assign(variables, groups.get(group, []))
         self.history = about["history"]
+        self.floor = about["floor"]
         self.healthy = about["healthy"]
         self._save_history()
         self.used = True
@@ -171,6 +186,12 @@ class Checkpoint(keras.callbacks.Callback):
     def _save_history(self):
         if self.history:
             save_table(self.run_folder / HISTORY, self.history)
+        if epoch := best_epoch(self.history):
+            value = self.history[epoch - 1]["distance"]
+            best = self.floor | {"value": value, "epoch": epoch}
+            save_json(self.run_folder / DISTANCE, {"floor": self.floor, "best": best})
+        else:  # an earlier state may have been gone back to
+            (self.run_folder / DISTANCE).unlink(missing_ok=True)
 
     def _require_same(self, about, model, groups, name):
         """Refuse a checkpoint of other settings, networks or optimizers, naming a difference."""
@@ -205,6 +226,16 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{name} belongs to another model: for {group} it holds {old}, yours has "
                     f"{new}. {REMEDY}"
                 )
+
+
+def best_epoch(history) -> int:
+    """The epoch of the smallest distance, the first of equals; 0 where none is measured.
+
+    Args:
+        history: rows of `history.csv` as dictionaries.
+    """
+    measured = [row for row in history if row.get("distance") is not None]
+    return min(measured, key=lambda row: row["distance"])["epoch"] if measured else 0
 
 
 def checkpoint_files(run_folder) -> list[Path]:

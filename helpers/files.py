@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import math
 import os
 import zipfile
 from contextlib import contextmanager, suppress
@@ -47,17 +48,33 @@ def save_json(path, content) -> None:
         partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def load_json(path):
+    """Read what `save_json` has written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not JSON.
+    """
+    require_file(path)
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{short(path)} is damaged; run the notebook that writes it again."
+        ) from error
+
+
 def save_table(path, rows) -> None:
-    """Write a list of dictionaries as CSV, atomically; what a row lacks becomes nan."""
+    """Write a list of dictionaries as CSV, atomically; None, and what a row lacks, is empty."""
     names = dict.fromkeys(name for row in rows for name in row)
     with replacing(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(names), restval="nan")
+        writer = csv.DictWriter(file, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(rows)
 
 
 def load_table(path) -> dict[str, np.ndarray]:
-    """Read a CSV of numbers: one float array of shape (rows,) per column.
+    """Read a CSV of numbers: one float array of shape (rows,) per column; empty fields are nan.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -67,7 +84,10 @@ def load_table(path) -> dict[str, np.ndarray]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        return {
+            name: np.array([math.nan if row[name] == "" else float(row[name]) for row in rows])
+            for name in rows[0]
+        }
     except (ValueError, TypeError, IndexError) as error:
         raise ValueError(
             f"{short(path)} is damaged; run the notebook that writes it again."

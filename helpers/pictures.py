@@ -1,6 +1,7 @@
 """Grids, figures and GIFs."""
 
 import math
+import textwrap
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -9,10 +10,12 @@ import numpy as np
 from IPython.display import Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
+from helpers.checkpoints import DISTANCE, HISTORY
 from helpers.environment import short
-from helpers.files import replacing
+from helpers.features import circumstances
+from helpers.files import load_json, load_table, replacing
 from helpers.pipeline import to_uint8
 
 # Okabe and Ito's palette, told apart with every common kind of colour blindness.
@@ -104,18 +107,55 @@ def show_images(images, titles=None, columns=None, title=None) -> None:
     plt.show()
 
 
-def plot_history(history, title=None) -> None:
+def plot_history(folder, title=None) -> None:
     """Both losses, and both accuracies, over the epochs, with their equilibrium as dotted lines.
 
+    Where a distance to real pictures was measured, it is drawn below, with its floor as a dotted
+    line and its circumstances.
+
     Args:
-        history: columns of `history.csv` as arrays of shape (epochs,).
+        folder: a run's, with `history.csv` and, where a distance was measured, `distance.json`.
+
+    Raises:
+        FileNotFoundError: it holds no `history.csv`.
+        ValueError: one of both is damaged.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    history, record = load_table(folder / HISTORY), folder / DISTANCE
+    floor = load_json(record)["floor"] if record.is_file() else None
+    figure = plt.figure(figsize=(9, 6.4 if floor else 3.6))
     figure.get_layout_engine().set(wspace=0.08)
+    if floor:
+        *axes, below = figure.subplot_mosaic("ab;cc").values()
+        _draw_distance(below, history["epoch"], history["distance"], floor)
+        below.set_xlabel("epoch")
+        figure.supxlabel(textwrap.fill(circumstances(floor), 110), fontsize=9)
+    else:
+        axes = figure.subplots(1, 2)
     _draw_history(axes, history)
     if title:
         figure.suptitle(title)
     plt.show()
+
+
+def _draw_distance(axes, epochs, distances, floor) -> None:
+    """The distances that are numbers, over the epochs, and their floor if there is one."""
+    measured = np.isfinite(distances)
+    epochs, distances = np.asarray(epochs)[measured], distances[measured]
+    best = distances.argsort(kind="stable")[:1]  # of none, none
+    number = f"{floor['generated']:,} " if floor else ""
+    axes.plot(epochs, distances, marker=".", color=GREEN, label=f"{number}generated pictures")
+    ring = {"marker": "o", "markersize": 9, "fillstyle": "none", "linestyle": ""}
+    axes.plot(epochs[best], distances[best], color=BLACK, **ring, label="the best")
+    if floor:
+        axes.axhline(
+            floor["value"], color=BLACK, linestyle=":", linewidth=1.5, label="real pictures"
+        )
+    axes.set(title="distance to real pictures (lesson 5)", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.legend(frameon=False, fontsize=10)
 
 
 def _draw_history(axes, history) -> None:
@@ -140,25 +180,30 @@ def _draw_history(axes, history) -> None:
         each.legend(frameon=False, fontsize=10)
 
 
-def live_picture(grid, history, epochs: int) -> np.ndarray:
+def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
     """What a training shows while it runs: its previews, and beside them its curves so far.
 
     Args:
         grid: the previews, uint8 (height, width) or (height, width, 3).
         history: rows of `history.csv` as dictionaries; none before the first epoch.
         epochs: of the whole training; the curves' axes are that long from the start.
+        floor: the record of `helpers.features.figure` that the distances belong to, or None.
 
     Returns:
-        uint8 (height, at least 360, width + 420, 3), of one size throughout a training.
+        uint8 (height, at least 480, width + 420, 3), of one size throughout a training.
     """
-    height, dpi = max(grid.shape[0], 360), plt.rcParams["figure.dpi"]
+    height, dpi = max(grid.shape[0], 480), plt.rcParams["figure.dpi"]
     figure = Figure(figsize=(420 / dpi, height / dpi), dpi=dpi)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 1, sharex=True)
+    axes = figure.subplots(3, 1, sharex=True)
     names = ("epoch", "discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
-    _draw_history(axes, {name: [row[name] for row in history] for name in names})
+    columns = {name: [row[name] for row in history] for name in names}
+    distances = np.array([row.get("distance") for row in history], float)  # of None, nan
+    _draw_history(axes[:2], columns)
+    _draw_distance(axes[2], columns["epoch"], distances, floor)
     axes[0].set(xlim=(0, epochs), xlabel="", ylabel="loss")
-    axes[1].set(ylabel="accuracy")
+    axes[1].set(xlabel="", ylabel="accuracy")
+    axes[2].set(xlabel="epoch")
     figure.suptitle(f"epoch {len(history)} of {epochs}", fontsize=12)
     canvas.draw()
     picture = np.full((height, grid.shape[1] + 420, 3), 255, np.uint8)

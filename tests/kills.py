@@ -84,7 +84,7 @@ def state(folder) -> dict:
     arrays = load_arrays(newest)
     about = json.loads(str(arrays.pop("about")))
     arrays["history"] = np.array(json.dumps(about["history"]))
-    for path in [run / "history.csv", *sorted((run / "previews").iterdir())]:
+    for path in [run / "history.csv", run / "distance.json", *sorted((run / "previews").iterdir())]:
         arrays[path.name] = np.frombuffer(path.read_bytes(), np.uint8)
     return {"step": np.array(newest.name)} | arrays
 

@@ -17,7 +17,7 @@ from papermill.parameterize import parameterize_notebook
 
 import helpers
 from helpers.environment import current_profile
-from helpers.files import load_arrays
+from helpers.files import load_arrays, load_json
 
 KILLED = {"EPOCHS": 4, "BATCH_SIZE": 32}  # small batches: an epoch has a middle
 PATIENCE = 120  # seconds until a kernel that says nothing is given up
@@ -124,6 +124,16 @@ def test_lesson_4_alone_prepares_builds_and_trains(alone):
     assert len(iio.imread(alone.run / "training.gif", index=None)) == 3
     built = helpers.taught("03_architecture").build_generator((28, 28, 1))
     assert shapes(weights(alone.run / "generator_trained.keras")) == shapes(built.weights)
+
+
+def test_the_best_generator_is_kept_beside_the_last(alone):
+    """Only the last of two epochs is measured, so here they are one."""
+    assert np.isfinite(helpers.load_table(alone.run / "history.csv")["distance"]).tolist() == [0, 1]
+    record = load_json(alone.run / "distance.json")
+    assert record["best"]["epoch"] == 2 and record["floor"]["real"] == 200
+    assert record["best"]["space"]["name"] == "the shipped Fashion-MNIST classifier"
+    best, last = (weights(alone.run / f"generator_{name}.keras") for name in ("best", "trained"))
+    assert all(np.array_equal(*pair) for pair in zip(best, last, strict=True))
 
 
 def test_a_finished_training_is_not_repeated(alone):

@@ -171,10 +171,17 @@ def test_show_images_with_titles(images, figure):
         assert axes.images[0].get_clim() == (0, 255)
 
 
-def test_plot_history_draws_every_column(figure):
+def write_history(folder, history):
+    rows = [dict(zip(history, values)) for values in zip(*history.values())]
+    helpers.files.save_table(folder / "history.csv", rows)
+
+
+def test_plot_history_draws_every_column(figure, tmp_path):
     names = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
     history = {"epoch": np.arange(1, 5), **{name: RANDOM.random(4) for name in names}}
-    helpers.plot_history(history, title="Training")
+    write_history(tmp_path, history)
+    helpers.plot_history(tmp_path, title="Training")
+    assert len(figure().axes) == 2  # no distance, as in the shipped run
     drawn = {}
     for axes in figure().axes:
         levels = [float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == ":"]
@@ -188,7 +195,60 @@ def test_plot_history_draws_every_column(figure):
         assert levels == pytest.approx(equilibrium)
 
 
-def test_plot_history_of_one_epoch(figure):
+def test_plot_history_of_one_epoch(figure, tmp_path):
     names = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
-    helpers.plot_history({"epoch": np.array([1.0]), **{name: np.array([0.5]) for name in names}})
+    write_history(tmp_path, {"epoch": [1], **{name: [0.5] for name in names}})
+    helpers.plot_history(tmp_path)
     assert len(figure().axes) == 2
+
+
+FLOOR = {
+    "value": 2.5,
+    "space": {"name": "a classifier", "sha256": "0123456789abcdef"},
+    "real": 1500,
+    "generated": 1500,
+    "seed": 4,
+}
+ROW = dict.fromkeys(
+    ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy"), 0.5
+)
+DISTANCES = [None, None, 40.0, None, None, 8.0, None, None, 9.0]
+ROWS = [
+    {"epoch": epoch, **ROW, "distance": distance}
+    for epoch, distance in enumerate(DISTANCES, start=1)
+]
+
+
+def test_plot_history_draws_the_distance_with_its_circumstances(figure, tmp_path):
+    helpers.files.save_table(tmp_path / "history.csv", ROWS)
+    helpers.save_json(tmp_path / "distance.json", {"floor": FLOOR})
+    helpers.plot_history(tmp_path)
+    (axes,) = [each for each in figure().axes if each.get_title()]
+    assert axes.get_title() == "distance to real pictures (lesson 5)"
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["1,500 generated pictures"] == [[3, 40], [6, 8], [9, 9]]
+    assert lines["the best"] == [[6, 8]]
+    assert {y for _, y in lines["real pictures"]} == {2.5}
+    assert "0123456789ab" in figure().get_supxlabel() and "seed 4" in figure().get_supxlabel()
+    (tmp_path / "distance.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"distance\.json is damaged"):
+        helpers.plot_history(tmp_path)
+
+
+def test_the_live_picture_keeps_its_size_and_gets_a_third_curve():
+    """Before the first epoch, before the first distance, and after it."""
+    grid = np.full((300, 200), 128, np.uint8)
+    drawn = [
+        pictures.live_picture(grid, rows, 9, floor)
+        for rows, floor in (([], None), ([], FLOOR), (ROWS[:2], FLOOR), (ROWS, FLOOR))
+    ]
+    green = [
+        int(each, 16) for each in (pictures.GREEN[1:3], pictures.GREEN[3:5], pictures.GREEN[5:])
+    ]
+    counts = []
+    for picture in drawn:
+        assert picture.shape == (480, 620, 3) and picture.dtype == np.uint8
+        assert (picture[300:, :200] == 255).all() and (picture[:, -1] == 255).mean() > 0.9
+        counts.append(int((picture[300:] == green).all(axis=-1).sum()))
+    assert counts[0] and counts[1] == counts[2]  # the legend alone
+    assert counts[3] > counts[2] + 100

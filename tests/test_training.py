@@ -13,18 +13,23 @@ import pytest
 import tensorflow as tf
 
 import helpers
-from helpers import callbacks
+from helpers import callbacks, pictures
 from helpers.diagnosis import diagnose
 from helpers.errors import Refused, Stopped
-from helpers.files import save_table
+from helpers.features import random_features
+from helpers.files import load_json, save_table
+from helpers.hardware import standard_normal
 from helpers.interrupt import postponed_interrupt
+from tests.benchmarks import distance as distance_benchmark
 
 COUNT, BATCH, SEED = 26, 8, 3
 STEPS = COUNT // BATCH
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8, 1), np.uint8)
+HELD_OUT = np.random.default_rng(1).integers(0, 256, (20, 8, 8, 1), np.uint8)
 SETTINGS = {"batch_size": BATCH, "seed": SEED}
 LOSSES = ("discriminator_loss", "generator_loss")
 METRICS = (*LOSSES, "real_accuracy", "generated_accuracy", "generator_gradient")
+MEASURED = ("variety", "distance")
 
 
 class ToyGAN(helpers.AdversarialModel):
@@ -73,12 +78,13 @@ def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
     return model
 
 
-def train(model, folder, epochs, *more):
+def train(model, folder, epochs, *more, held_out=HELD_OUT):
     """What notebook 4 does: restore, then go on; returns the number of steps restored."""
     checkpoint = helpers.Checkpoint(folder, STEPS, SETTINGS)
     first = checkpoint.restore(model)
     run = SimpleNamespace(folder=folder, drive=None)
-    images = SimpleNamespace(train_images=IMAGES)
+    card = {"dataset": "own", "title": "noise", "labelled": False, "image_shape": [8, 8, 1]}
+    images = SimpleNamespace(card=card, train_images=IMAGES, test_images=held_out)
     model.fit(
         helpers.training_batches(IMAGES, BATCH, SEED, first),
         steps_per_epoch=STEPS,
@@ -109,9 +115,10 @@ def whole(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory):
-    """Two epochs; then a new model object of other weights, restored, trains the third."""
+    """Stopped after two epochs; then a new model object of other weights trains the third."""
     folder = tmp_path_factory.mktemp("resumed")
-    train(make_model(), folder, 2)
+    with pytest.raises(Stopped):
+        train(make_model(), folder, 3, PressStop(2 * STEPS, epoch_end=True))
     (folder / "history.csv").unlink()  # written anew from the checkpoint
     model = make_model(weights_seed=99, seed=1234)
     assert train(model, folder, 3) == 2 * STEPS
@@ -140,9 +147,9 @@ def test_resumed_training_equals_an_uninterrupted_one(whole, resumed):
 
 def test_history_has_no_gap_and_no_double_row(whole, resumed):
     expected, found = (helpers.load_table(folder / "history.csv") for folder, _ in (whole, resumed))
-    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS, "variety"}
+    assert next(iter(expected)) == "epoch" and set(expected) == {"epoch", *METRICS, *MEASURED}
     np.testing.assert_array_equal(found["epoch"], [1, 2, 3])
-    for name in (*METRICS, "variety"):
+    for name in (*METRICS, *MEASURED):
         np.testing.assert_array_equal(expected[name], found[name])
     for name in LOSSES:
         assert len(set(found[name])) == 3
@@ -180,7 +187,7 @@ def test_folder_without_checkpoint_restores_nothing(tmp_path):
 
 def test_training_leaves_nothing_else(whole):
     found = sorted(path.name for path in whole[0].iterdir())
-    assert found == ["checkpoints", "history.csv", "previews"]
+    assert found == ["checkpoints", "distance.json", "history.csv", "previews"]
 
 
 def test_checkpoint_before_any_epoch(tmp_path):
@@ -283,6 +290,7 @@ def test_compile_builds_both_optimizers():
     state = model.state()
     kept = {id(variable) for group in state.values() for variable in group}
     assert {id(variable) for variable in model.variables} <= kept
+    assert len(kept) == sum(len(group) for group in state.values())  # none is saved twice
 
 
 # Stop at NaN.
@@ -434,7 +442,7 @@ def damage_truncate(content):
 
 def damage_flip(content):
     """One bit of a weight: the zip's own checksum sees it."""
-    place = len(content) // 2
+    place = content.index(b"generator/000.npy") + 300  # behind its headers
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
@@ -626,6 +634,150 @@ def test_another_optimizer_is_told(name, whole, tmp_path):
         train(model, tmp_path / "copy", 3)
 
 
+# The distance to real pictures, and the best generator.
+
+
+def in_the_newest(folder):
+    """The history and the floor of the newest checkpoint, and its best generator's arrays."""
+    with np.load(max((folder / "checkpoints").glob("*.npz"))) as file:
+        about = json.loads(str(file["about"]))
+        best = [file[name] for name in sorted(file.files) if name.startswith("best_generator/")]
+    return about["history"], about["floor"], best
+
+
+def test_the_distance_is_that_of_fixed_latents_to_held_out_images(whole):
+    folder, model = whole
+    history, floor, best = in_the_newest(folder)
+    real = random_features(HELD_OUT)
+    latents = standard_normal((len(HELD_OUT), 4), (SEED, -2))
+    drawn = random_features(model.generator(latents, training=False).numpy())
+    expected = helpers.frechet_distance(drawn, real)
+    assert [row["distance"] for row in history] == [None, None, pytest.approx(expected, rel=1e-3)]
+    assert (folder / "history.csv").read_text(encoding="utf-8").splitlines()[1].endswith(",")
+    np.testing.assert_array_equal(
+        helpers.load_table(folder / "history.csv")["distance"],
+        [np.nan, np.nan, history[2]["distance"]],
+    )
+    # The floor: as many training images, of the whole set, and all that it depends on.
+    evenly = random_features(IMAGES[np.linspace(0, COUNT - 1, len(HELD_OUT)).astype(int)])
+    assert floor["value"] == pytest.approx(helpers.frechet_distance(evenly, real))
+    assert floor["real"] == floor["generated"] == len(HELD_OUT) and floor["seed"] == SEED
+    assert floor["space"]["name"].startswith("random convolutions")
+    record = load_json(folder / "distance.json")
+    best_record = floor | {"value": history[2]["distance"], "epoch": 3}
+    assert record == {"floor": floor, "best": best_record}
+    for array, weight in zip(best, model.generator.variables, strict=True):
+        np.testing.assert_array_equal(array, weight)
+
+
+def test_the_best_generator_is_that_of_the_smallest_distance(tmp_path):
+    checkpoint = helpers.Checkpoint(tmp_path, 1, SETTINGS)
+    checkpoint.floor = {"value": 0.5}
+    model = make_model()
+    checkpoint.set_model(model)
+    weight, kept = model.generator.trainable_variables[0], model.best_generator.variables[0]
+    found = []
+    for epoch, distance in enumerate([None, 5.0, None, 2.0, 2.0, 3.0]):
+        weight.assign(np.full(weight.shape, epoch + 1.0))
+        model.step.assign(epoch + 1)
+        logs = dict.fromkeys(METRICS, 0.5) | {"distance": distance or np.nan}
+        checkpoint.on_epoch_end(epoch, logs)
+        weight.assign(weight - 0.5)
+        checkpoint.save(model)  # as the stop button does, in the middle of the next epoch
+        found.append(float(np.mean(kept)))
+    # Without a distance, what is saved; then the best, the first of equals.
+    assert found == [0.5, 2, 2, 4, 4, 4]
+    assert load_json(tmp_path / "distance.json")["best"] == {"value": 2, "epoch": 4}
+    other = make_model(weights_seed=9)
+    assert helpers.Checkpoint(tmp_path, 1, SETTINGS).restore(other) == 6
+    assert float(np.mean(other.best_generator.variables[0])) == 4
+    assert float(np.mean(other.generator.trainable_variables[0])) == 5.5
+
+
+def test_the_best_generator_is_a_whole_trainable_one(whole, tmp_path):
+    model = whole[1]
+    helpers.save_model(model.best_generator, tmp_path / "generator_best.keras")
+    loaded = helpers.load_model(tmp_path / "generator_best.keras")
+    latents = model.sample_latents(6)
+    np.testing.assert_array_equal(loaded(latents), model.best_generator(latents))
+    assert len(loaded.trainable_variables) == len(model.generator.trainable_variables)
+
+
+def test_every_third_epoch_and_the_last_are_measured(tmp_path):
+    model = make_model()
+    with pytest.raises(Stopped):  # the rest of an epoch is a `fit` of its own, whose last it is
+        train(model, tmp_path, 4, PressStop(STEPS + 1))
+    train(model, tmp_path, 4)
+    history, _, _ = in_the_newest(tmp_path)
+    assert [row["distance"] is not None for row in history] == [False, False, True, True]
+
+
+class Elsewhere:
+    """Another feature space: brighter by a half."""
+
+    name, sha256 = "another space", "0" * 64
+
+    def describe(self, images):
+        return 1.5 * random_features(images), None
+
+    def record(self):
+        return {"name": self.name, "sha256": self.sha256}
+
+
+@pytest.mark.parametrize("change", ["space", "number"])
+def test_distances_of_two_kinds_never_share_a_curve(change, tmp_path, monkeypatch, capsys):
+    train(make_model(), tmp_path, 3)
+    _, floor, best = in_the_newest(tmp_path)
+    record = (tmp_path / "distance.json").read_bytes()
+    capsys.readouterr()
+    if change == "space":
+        monkeypatch.setattr(callbacks, "feature_space", lambda *which: Elsewhere())
+    train(make_model(), tmp_path, 6, held_out=HELD_OUT[: 10 if change == "number" else None])
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("No distance")]
+    assert (
+        "20 real and 20 generated" in line
+        and ("another space", "10 real")[change == "number"] in line
+    )
+    history, now, kept = in_the_newest(tmp_path)
+    assert [row["epoch"] for row in history if row["distance"] is not None] == [3]
+    assert now == floor and (tmp_path / "distance.json").read_bytes() == record
+    for before, after in zip(best, kept, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_before_the_first_distance_another_space_may_be_taken(tmp_path, monkeypatch, capsys):
+    with pytest.raises(Stopped):
+        train(make_model(), tmp_path, 3, PressStop(STEPS, epoch_end=True))
+    monkeypatch.setattr(callbacks, "feature_space", lambda *which: Elsewhere())
+    train(make_model(), tmp_path, 3)
+    assert "No distance" not in capsys.readouterr().out
+    assert load_json(tmp_path / "distance.json")["best"]["space"]["name"] == "another space"
+
+
+def test_a_training_that_goes_back_forgets_its_later_distances(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "copy")
+    (tmp_path / "copy" / "checkpoints" / f"step_{3 * STEPS:07d}.npz").unlink()
+    checkpoint = helpers.Checkpoint(tmp_path / "copy", STEPS, SETTINGS)
+    assert checkpoint.restore(make_model()) == 2 * STEPS
+    assert not (tmp_path / "copy" / "distance.json").exists()
+
+
+def test_without_held_out_images_the_last_generator_is_the_best(tmp_path, capsys):
+    model = make_model()
+    train(model, tmp_path, 3, held_out=HELD_OUT[:1])
+    assert "No distance to real pictures is measured: too few" in capsys.readouterr().out
+    assert np.isnan(helpers.load_table(tmp_path / "history.csv")["distance"]).all()
+    assert not (tmp_path / "distance.json").exists()
+    for best, last in zip(model.best_generator.variables, model.generator.variables):
+        np.testing.assert_array_equal(best, last)
+
+
+def test_a_distance_costs_little_beside_an_epoch():
+    """By the processor's time, for other work shares the clock; `make bench` says more."""
+    _, processor = distance_benchmark.measure(rounds=1, steps=4)
+    assert processor < 0.05
+
+
 # Diagnosis.
 
 GOOD = {"real_accuracy": 0.9, "generated_accuracy": 1.0, "variety": 0.8}
@@ -728,9 +880,16 @@ def test_previews_are_shown_in_one_place(tmp_path, monkeypatch):
         shown.append(picture)
         return Handle()
 
+    def live_picture(grid, rows, epochs, floor):
+        floors.append(floor)
+        return pictures.live_picture(grid, rows, epochs, floor)
+
+    floors = []
     monkeypatch.setattr(callbacks, "get_ipython", lambda: object())
     monkeypatch.setattr(callbacks, "display", display)
+    monkeypatch.setattr(callbacks, "live_picture", live_picture)
     train(make_model(), tmp_path, 3)
     assert (len(shown), len(updates)) == (1, 3)
     sizes = {len(iio.imread(picture.data)[0]) for picture in [*shown, *updates]}
+    assert floors == [load_json(tmp_path / "distance.json")["floor"]] * 4  # from the start
     assert len(sizes) == 1  # a picture of another size would make the page jump

@@ -60,12 +60,14 @@ def main():
     )
     target = ASSETS / "trained" / f"{DATASET}-{run.image_size}"
     save_model(model.generator, target / "generator_trained.keras")
+    save_model(model.best_generator, target / "generator_best.keras")
     save_model(model.discriminator, target / "discriminator_trained.keras")
     previews = load_previews(run.folder, run.profile.epochs)
     save_gif(target / "training.gif", [image_grid(images) for images in previews])
     some = [previews[0], *previews[1::2]]  # for lesson 1's page
     save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in some])
-    shutil.copy(run.folder / "history.csv", target / "history.csv")
+    for name in ("history.csv", "distance.json"):
+        shutil.copy(run.folder / name, target / name)
     save_json(target / "dataset.json", images.card)
 
 

@@ -14,8 +14,6 @@ import threading
 import time
 from pathlib import Path
 
-os.environ["DCGAN_PROFILE"] = "full"
-
 import numpy as np
 import tensorflow as tf
 
@@ -29,7 +27,7 @@ def main():
     parser.add_argument("--images", type=int, default=200_000)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["DCGAN_RUNS"] = folder
+        os.environ |= {"DCGAN_RUNS": folder, "DCGAN_PROFILE": "full"}
         measure_memory(Path(folder), arguments.images)
     for side, channels in ((28, 1), (64, 3)):
         measure_speed(side, channels)
