@@ -80,7 +80,8 @@ def unnoticed(rows) -> list[tuple[str, str]]:
 def plot_defects(rows) -> None:
     """The power of every metric against every defect in per cent, as one figure 9 inches wide.
 
-    Dark cells are noticed: at least 95 % power, at most 5 % false alarms.
+    Dark cells are noticed: at least 95 % power, at most 5 % false alarms. The first row shows
+    those.
 
     Args:
         rows: of `load_defects`, of one space and number of images.
@@ -88,41 +89,46 @@ def plot_defects(rows) -> None:
     Raises:
         ValueError: they are of several feature spaces, or numbers of images.
     """
-    rows = _planted(rows)
     spaces = {row["space"] for row in rows if row["metric"] not in WITHOUT_SPACE}
     if len(spaces) != 1 or len({row["images"] for row in rows}) != 1:
         raise ValueError("A figure of defects shows one feature space and one number of images.")
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    defects = list(dict.fromkeys((row["defect"], row["size"]) for row in rows))
-    table = {(row["defect"], row["size"], row["metric"]): row for row in rows}
-
-    figure, axes = plt.subplots(figsize=(9, 1.9 + 0.25 * len(defects)), facecolor="white")
-    for y, defect in enumerate(defects):
-        for x, metric in enumerate(metrics):
-            row = table[(*defect, metric)]
-            dark = noticed(row)
-            colour = _NOTICED if dark else _UNNOTICED(min(row["power"] / POWER, 1.0))
-            axes.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
-            ink = {"color": "white", "weight": "bold"} if dark else {"color": "black"}
-            percent = f"{100 * row['power']:.0f}"
-            axes.text(x + 0.5, y + 0.5, percent, ha="center", va="center", size=10, **ink)
-    first = [y for y, (name, _) in enumerate(defects) if y == 0 or defects[y - 1][0] != name]
-    for y in first[1:]:
-        axes.axhline(y, color="black", linewidth=0.8)
-    axes.set(xlim=(0, len(metrics)), ylim=(len(defects), 0))
+    sizes = list(dict.fromkeys((row["defect"], row["size"]) for row in rows))
+    tops, labels = _places(sizes)
+    figure, axes = plt.subplots(figsize=(9, 1.9 + 0.25 * tops[-1]), facecolor="white")
+    for row in rows:
+        x, y = metrics.index(row["metric"]), tops[sizes.index((row["defect"], row["size"]))]
+        dark = row["defect"] != NO_DEFECT and noticed(row)
+        colour = _NOTICED if dark else _UNNOTICED(min(row["power"], POWER) / POWER)
+        ink = {"color": "white", "weight": "bold"} if dark else {"color": "black"}
+        axes.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
+        percent = f"{100 * row['power']:.0f}"
+        axes.text(x + 0.5, y + 0.5, percent, ha="center", va="center", size=10, **ink)
+    axes.set(xlim=(0, len(metrics)), ylim=(tops[-1] + 1, 0))
     axes.xaxis.tick_top()
     axes.set_xticks(np.arange(len(metrics)) + 0.5, metrics, rotation=40, ha="left", size=10)
-    labels = [f"{name}   {size}" if y in first else size for y, (name, size) in enumerate(defects)]
-    axes.set_yticks(np.arange(len(defects)) + 0.5, labels, size=10)
+    axes.set_yticks(tops + 0.5, labels, size=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    draws = {int(row["draws"]) for row in rows}
+    draws = next(row["draws"] for row in rows if row["defect"] != NO_DEFECT)
     figure.suptitle(
-        f"Alarms in 100 draws with a defect; dark: 95 or more\n{spaces.pop()}, "
-        f"{int(rows[0]['images']):,} images each, {'/'.join(map(str, sorted(draws)))} draws",
+        f"Alarms in per cent of {draws} draws, {rows[0]['images']:,} images each, features of\n"
+        f"{spaces.pop()}. Dark: noticed, 95 or more, at most 5 without a defect",
         size=11,
     )
     plt.show()
+
+
+def _places(sizes) -> tuple[np.ndarray, list[str]]:
+    """Where the row of each defect and size begins, a gap before each defect; and its label."""
+    tops, labels, before = [], [], NO_DEFECT
+    for defect, size in sizes:
+        new = defect != before
+        tops.append(tops[-1] + 1 + 0.35 * new if tops else 0.0)
+        name = "no defect" if defect == NO_DEFECT else f"{defect}   {size}"
+        labels.append(name if new or defect == NO_DEFECT else size)
+        before = defect
+    return np.array(tops), labels
 
 
 def _planted(rows) -> list[dict]:

@@ -68,7 +68,7 @@ def test_noise_has_its_deviation():
     noise = planted.add_noise(GRAY, 0.1).astype(float) - 128
     assert noise.std() == pytest.approx(25.5, rel=0.03) and abs(noise.mean()) < 1
     assert np.array_equal(planted.add_noise(GRAY, 0.1), planted.add_noise(GRAY, 0.1))
-    assert planted.add_noise(GRAY[:1] // 128 * 255, 0.1).max() == 255  # clipped, not wrapped
+    assert planted.add_noise(GRAY // 128 * 255, 0.1).min() > 100  # clipped, not wrapped
 
 
 def test_squeezed_inverted_shifted():
@@ -122,7 +122,7 @@ def test_draws_are_disjoint_and_altered_by_share():
         real, made = real["place"], made["place"]
         assert len(real) == len(made) == 200 and len(np.unique(np.r_[real, made % 5000])) >= 360
         assert (made >= 5000).sum() == 200 * share and len(set(made)) == 200
-        assert copies or not set(real) & set(made % 5000)
+        assert copies or len({*real, *made % 5000}) == 400
     first, second = (planted.draw(np.random.default_rng(2), 200, LABELS, honest) for _ in "ab")
     assert all(np.array_equal(a["place"], b["place"]) for a, b in zip(first, second))
 
@@ -284,15 +284,17 @@ def test_figure_of_defects(figure):
     axes = figure().axes[0]
     assert figure().get_size_inches()[0] == 9 and to_rgb(figure().get_facecolor()) == (1, 1, 1)
     dark = [text.get_text() for text in axes.texts if text.get_color() == "white"]
-    assert dark == ["95", "100", "100"] and len(axes.texts) == 8
+    assert dark == ["95", "100", "100"] and len(axes.texts) == 9
     for text, cell in zip(axes.texts, axes.patches):
         assert (sum(cell.get_facecolor()[:3]) < 1) == (text.get_color() == "white")
     assert [label.get_text() for label in axes.get_xticklabels()] == [
         "Fréchet distance",
         "near copies",
     ]
-    title = figure().get_suptitle()
-    assert "A, 500 images" in title and "100 draws" in title
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["no defect", "blur   1", "2", "3", "noise   1"]
+    title = figure().get_suptitle().replace("\n", " ")
+    assert "features of A." in title and "500 images each" in title and "100 draws" in title
 
 
 def test_spaces_do_not_share_a_figure():
