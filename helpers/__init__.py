@@ -14,6 +14,7 @@ from helpers.adversarial import AdversarialModel
 from helpers.browser import download
 from helpers.callbacks import load_previews, training_callbacks
 from helpers.checkpoints import Checkpoint
+from helpers.defects import load_defects, plot_defects, smallest_noticed, unnoticed
 from helpers.drive import save_run
 from helpers.environment import ASSETS, describe_machine, short
 from helpers.exercises import check

@@ -294,6 +294,60 @@ def test_nearer_probability():
         assert 0.9 <= np.mean(abs(values - truth) <= 2 * errors) <= 0.99
 
 
+@pytest.mark.parametrize(("n", "m"), [(500, 500), (300, 1000), (1000, 250), (400, 199)])
+def test_near_copies_of_an_honest_generator(n, m):
+    """One in 200 on average, exactly; its standard error is true to a third."""
+    random = np.random.default_rng(15)
+    draws = [metrics.near_copies(random.normal(size=n), random.normal(size=m)) for _ in range(3000)]
+    values, errors = np.transpose(draws)
+    assert abs(values.mean() - 0.005) < 3.5 * values.std() / np.sqrt(len(values))
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std() * 1.15, rel=0.2)
+    assert np.mean(abs(values - 0.005) <= 2 * errors) >= 0.93
+
+
+def test_near_copies_of_a_generator_that_is_nearer():
+    """The limit varies more than the share below it; the standard error holds both."""
+    random = np.random.default_rng(16)
+    sets = (random.normal((-1, 0), 1, (2000, 2)).T for _ in range(400))
+    values, errors = np.transpose([metrics.near_copies(*each) for each in sets])
+    alone = np.sqrt(values.mean() * (1 - values.mean()) / 2000)
+    assert values.std() > 2 * alone
+    assert np.sqrt(np.mean(errors**2)) == pytest.approx(values.std(), rel=0.25)
+    assert 0.88 <= np.mean(abs(values - values.mean()) <= 2 * errors) <= 0.99
+
+
+def test_near_copies_finds_few_copies():
+    """One in fifty: the share rises by it, and the probability of memorisation hardly moves."""
+    random = np.random.default_rng(17)
+    held_out, generated = random.exponential(1, (2, 2000)) + 1
+    honest, _ = metrics.near_copies(generated, held_out)
+    generated[:40] = 0
+    copied, error = metrics.near_copies(generated, held_out)
+    assert copied - honest == pytest.approx(0.02, abs=0.001) and copied - 0.005 > 2 * error
+    assert abs(metrics.nearer_probability(generated, held_out)[0] - 0.5) < 0.03
+
+
+def test_near_copies_by_hand():
+    """Of three held-out distances the limit of a quarter is the first, of a half the second."""
+    held_out, generated = [3.0, 1, 2], [0.5, 1, 1.5, 9]
+    assert metrics.near_copies(generated, held_out, 1 / 4)[0] == pytest.approx(1.5 / 4)
+    assert metrics.near_copies(generated, held_out, 1 / 2)[0] == pytest.approx(3 / 4)
+    assert metrics.near_copies(generated, held_out, 3 / 8)[0] == pytest.approx(2.25 / 4)  # between
+    assert metrics.near_copies(generated, held_out)[0] == pytest.approx(1.5 / 4)  # the nearest
+    assert (
+        metrics.near_copies([5.0] * 9, held_out)[0] == 0 < metrics.near_copies([5] * 9, [1, 2])[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("generated", "held_out", "share"), [(1, 9, 0.1), (9, 1, 0.1), (9, 9, 0), (9, 9, 0.6)]
+)
+def test_near_copies_refuses(generated, held_out, share):
+    with pytest.raises(ValueError, match="Near copies need") as caught:
+        metrics.near_copies(np.ones(generated), np.ones(held_out), share)
+    assert "\n" not in str(caught.value)
+
+
 def test_standard_error_of_a_mean():
     images = np.random.default_rng(14).normal(size=(1000, 3))
     error = metrics.standard_error(lambda x: x.mean(axis=0), images, splits=500)
