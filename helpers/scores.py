@@ -20,7 +20,7 @@ TITLES = {
     "memorisation": "memorisation",
     "near_copies": "near copies",
 }
-_FEW_IMAGES = 2_500  # up to so many, a hundred splits are fast for neighbours
+_FEW_IMAGES = 2_500  # up to so many, forty splits are fast for neighbours
 _FEW_FEATURES = 256  # up to so many, they are for Fréchet distances
 
 
@@ -123,7 +123,7 @@ def _distances(real, features, seed) -> dict:
 
 
 def _neighbours(real, features, seed) -> dict:
-    splits = 100 if len(features) <= _FEW_IMAGES else 20
+    splits = 40 if len(features) <= _FEW_IMAGES else 20
 
     def all_four(real, features):
         return (
