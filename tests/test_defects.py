@@ -170,6 +170,7 @@ def test_a_harmless_and_a_gross_defect(tmp_path):
     assert path.read_text(encoding="utf-8") == stamp
     rows = run(harmless, gross)
     assert asked == ["nothing", "shift"] and rows[: len(first)] == first
+    assert path.read_text(encoding="utf-8").startswith(stamp)
     power = {row["metric"]: row["power"] for row in rows if row["defect"] == "shift"}
     assert all(power[metric] == 1 for metric in CLASSIFIER if metric != "density")
     assert power["class divergence"] < 0.2 and power["memorisation"] < 0.2
@@ -222,15 +223,16 @@ def test_the_table_agrees_with_itself(table):
     honest = {}
     for row in table:
         assert 0 <= row["power"] <= 1 and row["low"] <= row["high"] and row["seed"] == planted.SEED
-        assert row["draws"] >= 100 and (row["power"] * row["draws"]) % 1 == pytest.approx(0)
+        alarms = row["power"] * row["draws"]
+        assert row["draws"] >= 100 and alarms == pytest.approx(round(alarms))
         if row["defect"] == "none":
             assert row["draws"] == planted.HONEST_DRAWS and row["power"] == row["false_alarms"]
             assert row["low"] <= row["median"] <= row["high"]
         key = row["space"], row["metric"], row["images"]
         limits = [row[name] for name in ("sha256", "false_alarms", "low", "high")]
         assert honest.setdefault(key, limits) == limits
-        inside = row["low"] <= row["median"] <= row["high"]
-        assert inside == (row["power"] < 0.5) or row["power"] == 0.5
+        if not row["low"] <= row["median"] <= row["high"]:
+            assert row["power"] >= 0.5  # the reverse need not hold: alarms come on either side
 
 
 def test_the_table_is_of_what_is_shipped(table):

@@ -307,7 +307,7 @@ def run(labels, honest, altered_by, names, path=PLANTED_DEFECTS, defects=DEFECTS
                 "low": low, "high": high, "median": float(f"{np.median(measured):.6g}"),
                 "seed": SEED,
             })  # fmt: skip
-        save_table(path, rows)
+        save_table(path, [{name: _text(value) for name, value in row.items()} for row in rows])
         powers = ", ".join(
             f"{metric} {row['power']:.0%}"
             for row in rows[-len(values):]
@@ -339,6 +339,10 @@ def run(labels, honest, altered_by, names, path=PLANTED_DEFECTS, defects=DEFECTS
             }
             values = measure_draws(2, draws[count], count, labels, honest, defect, altered)
             add(count, defect.name, defect.size, values, judge)
+
+
+def _text(value):
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def main():
