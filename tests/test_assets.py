@@ -1,4 +1,7 @@
-"""What the repository ships of other people's images."""
+"""What the repository ships of other people's images, and of trainings."""
+
+import csv
+import statistics
 
 import numpy as np
 import pytest
@@ -6,7 +9,7 @@ from PIL import Image
 
 from assets.make import emoji
 from helpers.environment import ASSETS
-from helpers.files import load_arrays
+from helpers.files import load_arrays, sha256
 
 EMOJI = ASSETS / "datasets" / "emoji.npz"
 
@@ -108,3 +111,17 @@ def test_drawings_are_held_out_whole():
         assert all(np.array_equal(arrays[name], again[name]) for name in arrays)
         first = arrays["train_images"][: len(train) - ({0, 19} <= train), 0, 0, 1]
         assert len(np.unique(first)) == len(first)  # each drawing once before any variant
+
+
+def test_seeds_differ_by_more_than_images_as_lesson_5_says():
+    path = ASSETS / "results" / "recipes-quick.csv"
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["recipe"] == "lesson"]
+    last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
+    assert len(last) == len({row["seed"] for row in rows}) >= 3
+    classifier = sha256(ASSETS / "classifiers" / "fashion_mnist.keras")
+    assert {row["space"] for row in rows} == {classifier}
+    distances, errors = (
+        [float(row[name]) for row in last] for name in ("distance", "generated_error")
+    )
+    assert statistics.stdev(distances) > statistics.fmean(errors)
