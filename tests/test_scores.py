@@ -96,13 +96,13 @@ def test_without_classes_and_with_few_images_numbers_are_left_out(images, capsys
 def test_the_table_has_a_column_for_each_set(scored, capsys):
     helpers.print_scores(scored)
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["mine", "thief"]
+    assert head.split() == ["mine", "thief", "wanted"]
     assert len({len(line) for line in (head, *lines)}) == 1
     values = [re.findall(r"-?[\d.]+", line) for line in lines]
     frechet = scored["mine"]["frechet"]
     assert float(values[0][0]) == pytest.approx(frechet["value"], rel=0.2)
     assert float(values[0][1]) == pytest.approx(2 * frechet["standard_error"], rel=0.2)
-    assert lines[-2].split()[-1] == "1"  # an error of nothing is not printed
+    assert lines[-2].split()[-2:] == ["1", "0.5"]  # an error of nothing is not printed
 
 
 def test_two_feature_spaces_are_not_put_into_one_table(scored, images):
