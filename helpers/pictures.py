@@ -144,7 +144,7 @@ def _draw_distance(axes, epochs, distances, floor) -> None:
     best = distances.argsort(kind="stable")[:1]  # of none, none
     number = f"{floor['generated']:,} " if floor else ""
     axes.plot(epochs, distances, marker=".", color=GREEN, label=f"{number}generated pictures")
-    ring = {"marker": "o", "markersize": 9, "fillstyle": "none", "linestyle": ""}
+    ring = {"marker": "o", "markersize": 9, "fillstyle": "none", "linestyle": "", "clip_on": False}
     axes.plot(epochs[best], distances[best], color=BLACK, **ring, label="the best")
     if floor:
         axes.axhline(
