@@ -32,7 +32,7 @@ def score(sets, space: FeatureSpace, held_out, train, seed: int = 0) -> dict:
 
     Args:
         sets: name to images, each uint8 (N, H, W, C), as many as held-out ones.
-        held_out: real images uint8 (N, H, W, C) that no generator has seen; at least sixteen.
+        held_out: real images uint8 (N, H, W, C) that no generator has seen; at least six.
         train: all training images, uint8, of the same height, width and channels.
         seed: of the splits of the standard errors; stored with the figures.
 
@@ -40,16 +40,16 @@ def score(sets, space: FeatureSpace, held_out, train, seed: int = 0) -> dict:
         For each name of a set, and each metric in the order of `TITLES`, a record of
         `features.figure` with a `standard_error` besides. Those that need class probabilities are
         left out where the space has none; the extrapolated distance, where there are fewer than 16
-        images to a feature.
+        images to a feature; those that look at neighbours, below twelve images.
 
     Raises:
         ValueError: images of differing shapes or numbers, or too few.
     """
     for name, images in sets.items():
-        if not 16 <= len(images) == len(held_out):
+        if not 6 <= len(images) == len(held_out):
             raise ValueError(
                 f"There are {len(images):,} images of {name!r} and {len(held_out):,} held-out "
-                "ones; needed are equal numbers, at least 16."
+                "ones; needed are equal numbers, at least 6."
             )
     bar = keras.utils.Progbar(2 + 4 * len(sets), width=20)
     real, real_probabilities = space.describe(held_out)
@@ -61,7 +61,8 @@ def score(sets, space: FeatureSpace, held_out, train, seed: int = 0) -> dict:
         features, probabilities = space.describe(images)
         found = _distances(real, features, seed)
         bar.add(1)
-        found |= _neighbours(real, features, seed)
+        if len(images) >= 12:  # halves of six, for their errors
+            found |= _neighbours(real, features, seed)
         bar.add(1)
         if probabilities is not None:
             found |= _classes(real_probabilities, probabilities, seed)

@@ -91,6 +91,8 @@ def test_without_classes_and_with_few_images_numbers_are_left_out(images, capsys
     helpers.print_scores({"mine": few})
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(few)
+    fewer = helpers.score({"mine": generated[:6]}, PLAIN, held_out[:6], train)["mine"]
+    assert list(fewer) == ["frechet", "kernel", "memorisation", "near_copies"]
 
 
 def test_the_table_has_a_column_for_each_set(scored, capsys):
@@ -115,5 +117,5 @@ def test_unequal_numbers_are_refused(images):
     held_out, generated, train = images
     with pytest.raises(ValueError, match="79 images of 'mine' and 80 held-out"):
         helpers.score({"mine": generated[1:]}, PLAIN, held_out, train)
-    with pytest.raises(ValueError, match="at least 16"):
-        helpers.score({"mine": generated[:15]}, PLAIN, held_out[:15], train)
+    with pytest.raises(ValueError, match="at least 6"):
+        helpers.score({"mine": generated[:5]}, PLAIN, held_out[:5], train)
