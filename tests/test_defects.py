@@ -5,10 +5,10 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from benchmarks import planted_defects as planted
 from matplotlib.colors import to_rgb
 
 from helpers import defects, load_source
-from tests.benchmarks import planted_defects as planted
 
 CLASSIFIER = ("Fréchet distance", "kernel distance", "precision", "recall", "density", "coverage")
 LABELS = np.random.default_rng(0).integers(0, 5, 1200)

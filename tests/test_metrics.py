@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from references.make_metrics import NEIGHBOURS, VALUES, cases
 
 from helpers import frechet_distance, gaussian_distance, metrics, nearest_distances
-from tests.references.make_metrics import NEIGHBOURS, VALUES, cases
 
 CASES = cases()
 REFERENCES = json.loads(VALUES.read_text(encoding="utf-8"))
