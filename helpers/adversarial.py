@@ -18,30 +18,37 @@ class AdversarialModel(keras.Model):
     Random latents depend on the seed and on the number of steps taken, so a restored model draws
     what an uninterrupted one would have drawn.
 
-    `best_generator` is a copy of the generator as `keep_generator` found it last. It stays
-    trainable, for a frozen one would be saved frozen; no optimizer knows it.
+    `average_generator` draws the previews and is what is scored and saved. With a `memory` it is a
+    copy of the generator, which `train_step` must keep moving towards it; without, the generator
+    itself. `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable,
+    for a frozen one would be saved frozen; no optimizer knows them.
 
     Args:
         generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1].
         discriminator: such images to logits float32 (N, 1); positive means "real".
         seed: of the latents drawn in training and of the fixed preview latents.
         previews: number of fixed latents whose images are shown after each epoch.
+        memory: share of the average, at most, that stays at each step; 0.0 for no average.
 
     Raises:
-        ValueError: the discriminator does not take what the generator makes.
+        ValueError: the discriminator does not take what the generator makes, or a memory outside
+            [0, 1).
     """
 
-    def __init__(self, generator, discriminator, seed=0, previews=64):
+    def __init__(self, generator, discriminator, seed=0, previews=64, memory=0.0):
         super().__init__()
         if generator.output_shape[1:] != discriminator.input_shape[1:]:
             raise ValueError(
                 f"The generator makes images of shape {generator.output_shape[1:]}, the "
                 f"discriminator takes {discriminator.input_shape[1:]}; build both for one shape."
             )
+        if not 0 <= memory < 1:
+            raise ValueError(f"The memory of the average is {memory}; it lies from 0 to below 1.")
         self.generator = generator
         self.discriminator = discriminator
-        self.best_generator = keras.models.clone_model(generator)
-        self.keep_generator()
+        self.memory = memory
+        self.average_generator = _copy(generator) if memory else generator
+        self.best_generator = _copy(generator)
         self.latent_dim = generator.input_shape[-1]
         self.seed = self.add_weight(name="seed", shape=(), dtype="int32", trainable=False)
         self.seed.assign(seed)
@@ -139,9 +146,8 @@ class AdversarialModel(keras.Model):
         return self.optimizer
 
     def keep_generator(self):
-        """Let `best_generator` be the generator as it is now."""
-        for best, now in zip(self.best_generator.variables, self.generator.variables, strict=True):
-            best.assign(np.asarray(now))
+        """Let `best_generator` be `average_generator` as it is now."""
+        _assign(self.best_generator, self.average_generator)
 
     def sample_latents(self, count, draw=0):
         """Standard normal latents, float32 (count, latent_dim), new at every training step.
@@ -188,6 +194,7 @@ class AdversarialModel(keras.Model):
         known = {id(variable) for o in plain.values() for variable in o.variables}
         groups = {
             "generator": self.generator.variables,
+            "average_generator": self.average_generator.variables if self.memory else [],
             "best_generator": self.best_generator.variables,
             "discriminator": self.discriminator.variables,
             **{name: optimizer.variables for name, optimizer in plain.items()},
@@ -206,4 +213,16 @@ class AdversarialModel(keras.Model):
 
     def preview(self):
         """Images of the preview latents, float32 (previews, H, W, C) in [-1, 1]."""
-        return self.generator(tf.convert_to_tensor(self.preview_latents), training=False)
+        return self.average_generator(tf.convert_to_tensor(self.preview_latents), training=False)
+
+
+def _copy(network):
+    copy = keras.models.clone_model(network)
+    _assign(copy, network)
+    return copy
+
+
+def _assign(network, other):
+    """Give a network the variables of another one of the same design."""
+    for variable, now in zip(network.variables, other.variables, strict=True):
+        variable.assign(np.asarray(now))

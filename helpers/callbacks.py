@@ -169,8 +169,9 @@ class Distance(keras.callbacks.Callback):
 
     def measure(self) -> float:
         """The distance of the generator as it is now, in squared units of the features."""
+        draw = self.model.average_generator
         pictures = [
-            _as_pictures(self.model.generator(self.latents[at : at + self.BLOCK], training=False))
+            _as_pictures(draw(self.latents[at : at + self.BLOCK], training=False))
             for at in range(0, self.count, self.BLOCK)
         ]
         return frechet_distance(self.space.describe(np.concatenate(pictures))[0], self.real)

@@ -161,9 +161,15 @@ def test_builders_serve_every_size(side, start, channels, kernel):
     upwards = [layer.output.shape[1:] for layer in kernels(generator)[1:]]
     assert upwards == [(s, s, w) for s, w in zip(sides[1:], [*widths[1:], channels])]
     downwards = [layer.output.shape[1:] for layer in kernels(discriminator)[:-1]]
-    assert downwards == [(s, s, w) for s, w in zip(sides, widths)][::-1]
+    smaller = {28: [14, 7, 4], 32: [16, 8, 4], 64: [32, 16, 8, 4], 128: [64, 32, 16, 8, 4]}[side]
+    assert downwards == [(s, s, 4 * 2**level) for level, s in enumerate(smaller)]
     assert {layer.kernel.shape[:2] for layer in kernels(generator)[1:]} == {(kernel, kernel)}
     assert {layer.kernel.shape[:2] for layer in kernels(discriminator)[:-1]} == {(kernel, kernel)}
+
+
+def test_the_discriminator_may_end_sooner():
+    discriminator = LESSON.build_discriminator((28, 28, 1), feature_maps=4, smallest_side=7)
+    assert [layer.output.shape[1] for layer in kernels(discriminator)[:-1]] == [14, 7]
 
 
 @pytest.mark.parametrize(("maps", "kernel"), AUTHORS)

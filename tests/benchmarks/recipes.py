@@ -1,163 +1,203 @@
 """How good do the pictures of a recipe get, in which time? One row per measurement, in a CSV.
 
-    DCGAN_PROFILE=quick TFDS_DATA_DIR=/path/to/tensorflow_datasets \
-        python -m tests.benchmarks.recipes lesson --seeds 5
+    TFDS_DATA_DIR=/path/to/tensorflow_datasets \
+        python -m tests.benchmarks.recipes course paper --seeds 3 --minutes 10
 
-Trains the recipe on Fashion-MNIST with the seeds 0, 1, ... one after the other, in the profile and
-in the runs folder in force. After every measurement `assets/results/recipes-<profile>.csv` is
-written anew. A training that was stopped goes on. Distances are those of 10,000 generated images to
-the 10,000 test images, in the feature space of the shipped classifier. Seconds are those of making
-the networks, compiling and training; measurements and checkpoints are not counted.
+Trains each recipe with the seeds 0, 1, ..., seed by seed, on all training images, in the runs
+folder in force. It measures ever more seldom, and after every measurement
+`assets/results/recipes.csv` is written anew. A training that was stopped goes on, from the last
+quarter of an epoch. Distances are those of 10,000 generated images to the 10,000 test images in the
+feature space of the shipped classifier; of sets without one, of as many images as are held out, in
+random convolutions. Seconds are those of making the networks, compiling and training, on all cores;
+imports, measurements and checkpoints are not counted.
 """
 
 import argparse
 import csv
+import os
 import time
+
+os.environ["DCGAN_PROFILE"] = "full"
 
 import keras
 import numpy as np
 
 import helpers
 from helpers import metrics
-from helpers.environment import ASSETS, current_profile
+from helpers.environment import ASSETS
 from helpers.files import save_table
+from tests.benchmarks import tutorial
 
-DATASET, BATCH_SIZE = "fashion_mnist", 128
-MEASUREMENTS = 6  # of a training
+TABLE = ASSETS / "results" / "recipes.csv"
+INTERVAL = 15_000  # images between two checkpoints
+GROWTH = 1.4  # of the number of images from one measurement to the next, at least
+WHAT = ("dataset", "recipe", "seed", "interval")  # what names a row
 
 
-def lesson(image_shape, seed):
-    """The networks of lesson 3, trained as lesson 4 does."""
+def course(image_shape, seed, feature_maps, recipe="course", **changes):
+    """The networks of lesson 3, and a recipe of lesson 4 with some of its numbers changed."""
     architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    keras.utils.set_random_seed(seed)
+    recipe = training.RECIPES[recipe] | changes
     model = training.DCGAN(
-        architecture.build_generator(image_shape),
-        architecture.build_discriminator(image_shape),
+        architecture.build_generator(image_shape, feature_maps=feature_maps),
+        architecture.build_discriminator(image_shape, feature_maps=feature_maps),
         seed=seed,
+        memory=recipe["memory"],
     )
-    model.compile(training.make_optimizer(), training.make_optimizer())
-    return model
+    rate = recipe["learning_rate"]
+    model.compile(training.make_optimizer(rate), training.make_optimizer(rate))
+    return model, recipe["batch_size"]
 
 
-RECIPES = {"lesson": lesson}
+def variant(**changes):
+    return lambda *arguments: course(*arguments, **changes)
+
+
+RECIPES = {
+    "course": course,
+    "paper": variant(recipe="paper"),
+    "tutorial": tutorial.recipe,
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("recipe", choices=RECIPES)
+    parser.add_argument("recipes", nargs="+", choices=RECIPES, metavar="recipe", help=str([*RECIPES]))
+    parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--seeds", type=int, default=1, help="how many")
-    parser.add_argument("--epochs", type=int, default=0, help="of a training; 0: the profile's")
+    parser.add_argument("--feature-maps", type=int, default=64)
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="of training")
+    length.add_argument("--epochs", type=float, help="of 60,000 images, in quarters")
     arguments = parser.parse_args()
-    arrays, _ = helpers.load_source(DATASET, whole=True)
-    if len(arrays["test_images"]) != 10_000:
-        raise SystemExit("Only part of the test images could be read; set TFDS_DATA_DIR.")
     for seed in range(arguments.seeds):
-        train(
-            arguments.recipe,
-            seed,
-            arguments.epochs or current_profile().epochs,
-            arrays["test_images"],
-        )
+        for recipe in arguments.recipes:
+            train(arguments, recipe, seed)
 
 
-def train(recipe, seed, epochs, real_images):
-    run = helpers.open_run(DATASET, name=f"recipe-{recipe}-{seed}")
+def train(arguments, recipe, seed):
+    dataset = arguments.dataset
+    name = f"recipe-{recipe}-{seed}"
+    run = helpers.open_run(dataset, name=f"{dataset}-{name}")
     images = helpers.prepare(run)
-    steps = helpers.steps_per_epoch(images.train_images, BATCH_SIZE, run.profile)
-    scores = Scores(run, images, real_images, {"recipe": recipe, "seed": seed})
+    if dataset != "emoji" and len(images.train_images) != 60_000:
+        raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
+    scores = Scores(images, helpers.feature_space(run, images, "classifier"))
     start = time.perf_counter()
-    model = RECIPES[recipe](images.train_images.shape[1:], seed)
+    keras.utils.set_random_seed(seed)
+    shape = images.train_images.shape[1:]
+    model, batch_size = RECIPES[recipe](shape, seed, arguments.feature_maps)
+    steps = INTERVAL // batch_size
     checkpoint = helpers.Checkpoint(run.folder, steps, {"recipe": recipe, "SEED": seed})
     first_step = checkpoint.restore(model)
-    clock = Clock(checkpoint, start)
-    model.fit(
-        helpers.training_batches(images.train_images, BATCH_SIZE, seed, first_step),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        first_step=first_step,
-        callbacks=[clock, checkpoint, scores],
-    )
-    scores.complete(epochs, checkpoint.history[-1]["seconds"])  # if it was stopped just there
+    log = Log(checkpoint, start, arguments.minutes, scores)
+    log.about = {"dataset": dataset, "recipe": recipe, "seed": seed, "batch_size": batch_size}
+    intervals = 100_000 if arguments.minutes else round(4 * arguments.epochs)
+    if log.minutes_left() > 0 and first_step < intervals * steps:
+        model.fit(
+            helpers.training_batches(images.train_images, batch_size, seed, first_step),
+            steps_per_epoch=steps,
+            epochs=intervals,
+            first_step=first_step,
+            callbacks=[log, checkpoint],
+        )
+    log.set_model(model)
+    log.measure(len(checkpoint.history), last=True)  # where it is not in the table yet
 
 
-class Clock(keras.callbacks.Callback):
-    """Log the seconds of training so far, those before a stop included."""
+class Log(keras.callbacks.Callback):
+    """Log the seconds of training, those before a stop included; measure; end after some minutes.
 
-    def __init__(self, checkpoint, start):
+    It must come before the checkpoint, and measures a state after that has saved it.
+    """
+
+    def __init__(self, checkpoint, start, minutes, scores):
         super().__init__()
-        self.checkpoint, self.start = checkpoint, start
-        self.seconds = 0.0
+        self.checkpoint, self.minutes, self.scores = checkpoint, minutes, scores
+        history = checkpoint.history
+        self.seconds = history[-1]["seconds"] if history else 0.0
+        self.start = time.perf_counter() if history else start  # networks are made once
 
-    def on_train_begin(self, logs=None):
-        if self.checkpoint.history:  # making and compiling the networks is counted once
-            self.seconds = self.checkpoint.history[-1]["seconds"]
-            self.start = time.perf_counter()
+    def minutes_left(self) -> float:
+        return self.minutes - self.seconds / 60 if self.minutes else np.inf
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.start is None:
-            self.start = time.perf_counter()
+        if self.due(epoch):
+            self.measure(epoch)
+        self.start = self.start or time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds += time.perf_counter() - self.start
-        self.start = None  # what the other callbacks do is not counted
+        self.start = None  # what is done between epochs is not counted
         logs["seconds"] = self.seconds
+        self.model.stop_training = self.minutes_left() <= 0
+
+    def due(self, interval) -> bool:
+        """Whether this many intervals are one of 1, 2, 3, 5, 7, 10, ..."""
+        mark = 1
+        while mark < interval:
+            mark = max(mark + 1, int(mark * GROWTH))
+        return mark == interval
+
+    def measure(self, interval, last=False):
+        rows = read(TABLE)
+        about = self.about | {"interval": interval}
+        if not interval or any(key(row) == key(about) for row in rows):
+            return
+        began = time.perf_counter()
+        row = about | {
+            "images_seen": interval * self.checkpoint.steps_per_epoch * about["batch_size"],
+            "seconds": round(self.checkpoint.history[interval - 1]["seconds"], 1),
+            **self.scores.of(self.model.average_generator, about["seed"], last),
+        }
+        save_table(TABLE, [*rows, row])
+        print(
+            f"{row['dataset']} {row['recipe']} {row['seed']}: {row['seconds']:.0f} s, "
+            f"{row['images_seen']:,} images, distance {row['distance']:.2f}",
+            flush=True,
+        )
+        if self.start:
+            self.start += time.perf_counter() - began
 
 
-class Scores(keras.callbacks.Callback):
-    """Add a row to the table every few epochs; a row that is there already is replaced."""
+class Scores:
+    """What a generator scores against the held-out images."""
 
-    def __init__(self, run, images, real_images, about):
-        super().__init__()
-        self.path = ASSETS / "results" / f"recipes-{run.profile.name}.csv"
-        self.about = about
-        self.space = helpers.feature_space(run, images, "classifier")
-        self.count = len(real_images)
-        self.real, self.real_probabilities = self.space.describe(real_images)
+    def __init__(self, images, space):
+        self.images, self.space = images, space
+        self.count = len(images.test_images)
+        self.real, self.real_probabilities = space.describe(images.test_images)
 
-    def on_epoch_end(self, epoch, logs=None):
-        every = max(1, self.params["epochs"] // MEASUREMENTS)
-        if (epoch + 1) % every == 0 or epoch + 1 == self.params["epochs"]:
-            self.measure(epoch + 1, logs["seconds"])
-
-    def complete(self, epoch, seconds):
-        """Measure the state after an epoch where the table has no row of it."""
-        if not any(
-            self.key(row) == self.key(self.about | {"epoch": epoch}) for row in read(self.path)
-        ):
-            self.measure(epoch, seconds)
-
-    @staticmethod
-    def key(row):
-        return row["recipe"], int(row["seed"]), int(row["epoch"])
-
-    def measure(self, epoch, seconds):
-        rng = np.random.default_rng([self.about["seed"], 1])
-        latents = rng.standard_normal((self.count, self.model.latent_dim)).astype(np.float32)
-        generated = self.model.generator.predict(latents, batch_size=500, verbose=0)
-        features, probabilities = self.space.describe(generated)
-        counts = [metrics.class_counts(p) for p in (self.real_probabilities, probabilities)]
-        row = {
-            **self.about,
-            "epoch": epoch,
-            "seconds": round(seconds, 1),
+    def of(self, generator, seed, copies) -> dict:
+        """Columns of the table; those of copies, which take longer, where they are asked for."""
+        rng = np.random.default_rng([seed, 1])
+        latents = rng.standard_normal((self.count, generator.input_shape[-1])).astype(np.float32)
+        drawn = helpers.to_uint8(generator.predict(latents, batch_size=500, verbose=0))
+        features, probabilities = self.space.describe(drawn)
+        found = {
             "images": self.count,
             "space": self.space.sha256,
             "distance": metrics.frechet_distance(features, self.real),
-            "distance_error": metrics.standard_error(metrics.frechet_distance, features, self.real),
             # Of the generated images alone: trainings are compared by the same real ones.
-            "generated_error": metrics.standard_error(
-                lambda drawn: metrics.frechet_distance(drawn, self.real), features
+            "distance_error": metrics.standard_error(
+                lambda some: metrics.frechet_distance(some, self.real), features
             ),
-            "class_divergence": metrics.class_divergence(*counts),
-            "classes_covered": metrics.classes_covered(*counts),
         }
-        rows = [other for other in read(self.path) if self.key(other) != self.key(row)]
-        save_table(self.path, [*rows, row])
-        print(
-            f"{row['recipe']}, seed {row['seed']}, epoch {row['epoch']}: "
-            f"{row['seconds']:.0f} s, distance {row['distance']:.1f}",
-            flush=True,
-        )
+        if probabilities is not None:
+            counts = [metrics.class_counts(p) for p in (self.real_probabilities, probabilities)]
+            found["class_divergence"] = metrics.class_divergence(*counts)
+            found["classes_covered"] = metrics.classes_covered(*counts)
+        if copies:
+            train = self.images.train_images
+            nearest, _ = metrics.nearest_distances(drawn, train)
+            honest, _ = metrics.nearest_distances(self.images.test_images, train)
+            found["memorisation"] = metrics.nearer_probability(nearest, honest)[0]
+            found["near_copies"] = metrics.near_copies(nearest, honest)[0]
+        return found
+
+
+def key(row):
+    return tuple(str(row[name]) for name in WHAT)
 
 
 def read(path) -> list[dict]:
