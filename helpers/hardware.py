@@ -2,6 +2,7 @@
 
 import math
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -15,6 +16,7 @@ XLA_RESIZES = {
     keras.layers.Resizing: ("bilinear",),
 }
 HALF_RESIZES = ("nearest", "bilinear")
+CPU_FACTS = Path("/proc/cpuinfo")  # on Linux
 
 
 def training_options(
@@ -27,8 +29,9 @@ def training_options(
 ) -> dict:
     """Look at the device, print what it will do, and return options for `AdversarialModel.compile`.
 
-    On a GPU "auto" takes half precision where the chip has units for it, and XLA where every layer
-    can be compiled; on a CPU it takes neither, and float16 without XLA is many times slower there.
+    "auto" takes half precision where the chip has units for it: on a GPU by its compute capability,
+    on a CPU bfloat16 where Linux names such instructions. It takes XLA on a GPU where every layer
+    can be compiled, and never on a CPU, where float16 without XLA is many times slower.
 
     Args:
         network: the generator, or the adversarial model with both networks.
@@ -65,7 +68,7 @@ def training_options(
 
     gpu, capability = _first_gpu()
     if precision == "auto":
-        precision = _fast_precision(capability)
+        precision = _fast_precision(capability) if gpu else _fast_cpu_precision()
     if xla == "auto":
         xla = capability is not None and not obstacle
     if steps_per_execution == 0:
@@ -169,6 +172,12 @@ def _fast_precision(capability):
     if capability is None or capability < (7, 0):
         return "float32"
     return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
+
+
+def _fast_cpu_precision():
+    """bfloat16 where Linux says that the processor multiplies such numbers, else float32."""
+    facts = CPU_FACTS.read_text(encoding="utf-8") if CPU_FACTS.is_file() else ""
+    return "mixed_bfloat16" if {"avx512_bf16", "amx_bf16"} & set(facts.split()) else "float32"
 
 
 def _xla_obstacle(network, deterministic, distributed):

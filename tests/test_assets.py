@@ -1,12 +1,12 @@
 """What the repository ships of other people's images, and of trainings."""
 
-import csv
 import statistics
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import helpers
 from assets.make import emoji
 from helpers.environment import ASSETS
 from helpers.files import load_arrays, sha256
@@ -114,14 +114,25 @@ def test_drawings_are_held_out_whole():
 
 
 def test_seeds_differ_by_more_than_images_as_lesson_5_says():
-    path = ASSETS / "results" / "recipes-quick.csv"
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["recipe"] == "lesson"]
-    last = [row for row in rows if row["epoch"] == rows[-1]["epoch"]]
-    assert len(last) == len({row["seed"] for row in rows}) >= 3
-    classifier = sha256(ASSETS / "classifiers" / "fashion_mnist.keras")
-    assert {row["space"] for row in rows} == {classifier}
-    distances, errors = (
-        [float(row[name]) for row in last] for name in ("distance", "generated_error")
-    )
+    seeds = helpers.load_trainings("fashion_mnist")["course"]
+    distances = helpers.distances_after(seeds, seconds=240)
+    assert len(distances) == len(seeds) >= 3
+    errors = [rows[-1]["distance_error"] for rows in seeds.values()]
     assert statistics.stdev(distances) > statistics.fmean(errors)
+
+
+def test_trainings_are_measured_in_one_space():
+    classifier = sha256(ASSETS / "classifiers" / "fashion_mnist.keras")
+    trainings = helpers.load_trainings("fashion_mnist")
+    rows = [row for seeds in trainings.values() for rows in seeds.values() for row in rows]
+    assert {row["space"] for row in rows} == {classifier}
+    assert len({(row["recipe"], row["seed"], row["interval"]) for row in rows}) == len(rows)
+
+
+def test_the_course_is_better_than_the_plain_recipe_at_equal_time():
+    course, plain = (
+        helpers.distances_after(helpers.load_trainings("fashion_mnist")[recipe], seconds=240)
+        for recipe in ("course", "plain")
+    )
+    assert len(course) == len(plain) >= 3
+    assert max(course) < min(plain)

@@ -434,10 +434,13 @@ def test_a_training_goes_on_in_another_precision(precisions, tmp_path, capsys):
 
 
 @pytest.fixture
-def pretend(monkeypatch):
-    """Let TensorFlow report a GPU, or none."""
+def pretend(monkeypatch, tmp_path):
+    """Let TensorFlow report a GPU, or none, and Linux a CPU with such instructions."""
 
-    def devices(details=None):
+    def devices(details=None, flags=()):
+        facts = tmp_path / "cpuinfo"
+        facts.write_text("\n".join(["flags\t\t: fpu sse2", *flags]), encoding="utf-8")
+        monkeypatch.setattr(hardware, "CPU_FACTS", facts)
         gpus = [] if details is None else ["gpu"]
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: gpus)
         monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
@@ -490,6 +493,21 @@ def test_choice_for_a_device(details, expected, line, pretend, capsys):
     pretend(details)
     assert tuple(options()) == expected
     assert capsys.readouterr().out == f"Trains on {line}\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["avx512f avx512_vnni"], "float32"),
+        (["avx512f avx512_bf16"], "mixed_bfloat16"),
+        (["amx_tile amx_bf16"], "mixed_bfloat16"),
+    ],
+)
+def test_a_cpu_with_bfloat16_uses_it(flags, expected, pretend, monkeypatch, tmp_path):
+    pretend(flags=flags)
+    assert next(iter(options())) == expected
+    monkeypatch.setattr(hardware, "CPU_FACTS", tmp_path / "no such file")
+    assert next(iter(options())) == "float32"
 
 
 @pytest.mark.parametrize("details", [None, T4], ids=["CPU", "GPU"])

@@ -1,6 +1,6 @@
-"""Regenerate assets/trained: the course's own DCGAN on all 60,000 Fashion-MNIST images.
+"""Regenerate assets/trained: the course's own DCGAN, by default on all of Fashion-MNIST.
 
-    TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.trained_run
+    TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.trained_run [DATASET ...]
 
 Notebooks 3 and 4 in the `full` profile without their prose. It resumes after an interruption.
 Run it with the oldest Keras the course supports (`make assets` does), so every Keras can load it.
@@ -30,36 +30,46 @@ from helpers import (
     training_callbacks,
 )
 
-DATASET, SEED, BATCH_SIZE = "fashion_mnist", 0, 128
+DATASETS = {"fashion_mnist": 64, "mnist": 64, "emoji": 32}  # with their feature maps
+SEED = 0
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    run = open_run(DATASET, name="shipped")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("datasets", nargs="*", choices=DATASETS, help="default: fashion_mnist")
+    for dataset in parser.parse_args().datasets or ["fashion_mnist"]:
+        train(dataset, DATASETS[dataset])
+
+
+def train(dataset, feature_maps):
+    run = open_run(dataset, name=f"shipped-{dataset}")
     images = prepare(run)
-    if len(images.train_images) != 60_000:
+    if dataset != "emoji" and len(images.train_images) != 60_000:
         raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
     architecture, training = taught("03_architecture"), taught("04_training")
+    recipe = training.RECIPES["course"]
     keras.utils.set_random_seed(SEED)
     image_shape = images.train_images.shape[1:]
     model = training.DCGAN(
-        architecture.build_generator(image_shape),
-        architecture.build_discriminator(image_shape),
+        architecture.build_generator(image_shape, feature_maps=feature_maps),
+        architecture.build_discriminator(image_shape, feature_maps=feature_maps),
         seed=SEED,
+        memory=recipe["memory"],
     )
-    model.compile(training.make_optimizer(), training.make_optimizer())
-    steps = steps_per_epoch(images.train_images, BATCH_SIZE, run.profile)
-    checkpoint = Checkpoint(run.folder, steps, {"BATCH_SIZE": BATCH_SIZE, "SEED": SEED})
+    rate, batch_size = recipe["learning_rate"], recipe["batch_size"]
+    model.compile(training.make_optimizer(rate), training.make_optimizer(rate))
+    steps = steps_per_epoch(images.train_images, batch_size, run.profile)
+    checkpoint = Checkpoint(run.folder, steps, {"BATCH_SIZE": batch_size, "SEED": SEED})
     first_step = checkpoint.restore(model)
     model.fit(
-        training_batches(images.train_images, BATCH_SIZE, SEED, first_step),
+        training_batches(images.train_images, batch_size, SEED, first_step),
         steps_per_epoch=steps,
         epochs=run.profile.epochs,
         first_step=first_step,
         callbacks=training_callbacks(run, images, checkpoint, run.profile.epochs),
     )
-    target = ASSETS / "trained" / f"{DATASET}-{run.image_size}"
-    save_model(model.generator, target / "generator_trained.keras")
+    target = ASSETS / "trained" / f"{dataset}-{run.image_size}"
+    save_model(model.average_generator, target / "generator_trained.keras")
     save_model(model.best_generator, target / "generator_best.keras")
     save_model(model.discriminator, target / "discriminator_trained.keras")
     previews = load_previews(run.folder, run.profile.epochs)
