@@ -4,7 +4,8 @@
 # make test-all          the slow ones, too: lessons 2 to 5 on every kind of source
 # make test-browser      the lessons in JupyterLab, in Chromium
 # make test-colab        every test, with Colab's versions
-# make bench             memory, shuffling and speed of the input pipeline; cost of the distance
+# make bench             speed of a step beside its peers; memory, shuffling and speed of the input
+#                        pipeline; cost of the distance
 # make notebooks         execute the notebooks in place, to commit them
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
@@ -35,6 +36,7 @@ test-all: .venv/installed-test
 	.venv/bin/python -m pytest -m ""
 
 bench: .venv/installed
+	.venv/bin/python -m tests.benchmarks.step
 	.venv/bin/python -m tests.benchmarks.data
 	.venv/bin/python -m tests.benchmarks.distance
 

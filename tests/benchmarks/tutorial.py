@@ -13,6 +13,13 @@ import helpers
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
+def losses(real_logits, generated_logits):
+    """The discriminator's loss and the generator's."""
+    d_loss = cross_entropy(tf.ones_like(real_logits), real_logits)
+    d_loss += cross_entropy(tf.zeros_like(generated_logits), generated_logits)
+    return d_loss, cross_entropy(tf.ones_like(generated_logits), generated_logits)
+
+
 class Tutorial(helpers.AdversarialModel):
     def train_step(self, real_images):
         latents = self.sample_latents(real_images.shape[0])
@@ -20,9 +27,7 @@ class Tutorial(helpers.AdversarialModel):
             generated_images = self.generator(latents, training=True)
             real_logits = self.discriminator(real_images, training=True)
             generated_logits = self.discriminator(generated_images, training=True)
-            d_loss = cross_entropy(tf.ones_like(real_logits), real_logits)
-            d_loss += cross_entropy(tf.zeros_like(generated_logits), generated_logits)
-            g_loss = cross_entropy(tf.ones_like(generated_logits), generated_logits)
+            d_loss, g_loss = losses(real_logits, generated_logits)
         d_weights = self.discriminator.trainable_variables
         g_weights = self.generator.trainable_variables
         g_gradients = g_tape.gradient(g_loss, g_weights)
@@ -74,3 +79,21 @@ def build_discriminator():
         layers.Flatten(),
         layers.Dense(1),
     ])  # fmt: skip
+
+
+def make_step(generator, discriminator, generator_optimizer, discriminator_optimizer, batch_size):
+    """The tutorial's compiled step for any networks: real images in, nothing out."""
+
+    @tf.function
+    def step(real_images):
+        latents = tf.random.normal((batch_size, generator.input_shape[-1]))
+        with tf.GradientTape() as d_tape, tf.GradientTape() as g_tape:
+            generated_images = generator(latents, training=True)
+            real_logits = discriminator(real_images, training=True)
+            generated_logits = discriminator(generated_images, training=True)
+            d_loss, g_loss = losses(real_logits, generated_logits)
+        g_weights, d_weights = generator.trainable_variables, discriminator.trainable_variables
+        generator_optimizer.apply(g_tape.gradient(g_loss, g_weights), g_weights)
+        discriminator_optimizer.apply(d_tape.gradient(d_loss, d_weights), d_weights)
+
+    return step

@@ -1,0 +1,157 @@
+"""How fast is a training step, beside peers and beside what the machine can multiply?
+
+python -m tests.benchmarks.step [--rounds 5]
+
+Each round times every candidate at the same networks (lesson 3's) and batch, and the rate of a
+large matrix product, so that other work on the machine slows all alike. Printed are the median of
+the ratios within a round, and the range. A step of n images is counted as 3 forward passes of the
+generator and 7 of the discriminator, in multiply-adds, taps on padding left out. PyTorch takes part
+where it is installed.
+"""
+
+import argparse
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import helpers
+from helpers.hardware import training_options
+from tests.benchmarks import tutorial
+
+SHAPES = {(28, 28, 1): 128, (64, 64, 3): 32}  # with their batches
+SIDE = 2048  # of the matrices
+SECONDS = 3.0  # of a candidate in a round, about
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    for shape, batch_size in SHAPES.items():
+        compare(shape, batch_size, rounds)
+
+
+def compare(shape, batch_size, rounds):
+    step = build(shape)
+    step.compile(*optimizers(), **training_options(step, 1))
+    work = 3 * multiply_adds(step.generator) + 7 * multiply_adds(step.discriminator)
+    batches = iter(helpers.training_batches(noise(shape), batch_size, seed=0))
+    step.make_train_function()
+    candidates = {
+        "the course's step": lambda: step.train_function(batches),
+        "the tutorial's step": tutorial_step(shape, batches, batch_size),
+        **torch_steps(shape, batch_size),
+    }
+    if step.precision == "mixed_bfloat16":
+        single = build(shape)
+        single.compile(*optimizers())
+        single.make_train_function()
+        candidates["the course's in float32"] = lambda: single.train_function(batches)
+    gemms = {"float32": gemm("float32"), "bfloat16": gemm("bfloat16")}
+    for action in (*candidates.values(), *gemms.values()):
+        action()  # to trace it
+    rates = {name: [] for name in candidates}
+    limits = {name: [] for name in gemms}
+    for _ in range(rounds):
+        for name, action in gemms.items():
+            limits[name].append(SIDE**3 * rate(action))  # multiply-adds a second
+        for name, action in candidates.items():
+            rates[name].append(batch_size * rate(action))  # images a second
+    print(f"\n{shape}, batches of {batch_size}, {work / 1e6:.0f} million multiply-adds an image")
+    for name, each in limits.items():
+        print(f"  product of {SIDE}x{SIDE} matrices, {name}: {np.median(each) * 2e-9:,.0f} GFLOP/s")
+    ours = np.array(rates["the course's step"])
+    for name, each in rates.items():
+        limit = work * np.array(each) / limits["float32"]
+        print(
+            f"  {name:26}{np.median(each):7.0f} images/s; the course's is {spread(ours / each)} "
+            f"times that; {spread(limit)} of the float32 product"
+        )
+
+
+def spread(ratios) -> str:
+    return f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
+def rate(action) -> float:
+    """How often a second, over about `SECONDS`."""
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS:
+        action()
+        count += 1
+    return count / (time.perf_counter() - start)
+
+
+def noise(shape):
+    return np.random.default_rng(0).integers(0, 256, (1_000, *shape), np.uint8)
+
+
+def build(shape):
+    architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
+    return training.DCGAN(
+        architecture.build_generator(shape),
+        architecture.build_discriminator(shape),
+        memory=training.RECIPES["course"]["memory"],
+    )
+
+
+def optimizers():
+    return [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)]
+
+
+def gemm(dtype):
+    left, right = (tf.cast(tf.random.normal((SIDE, SIDE)), dtype) for _ in range(2))
+    multiply = tf.function(lambda: tf.reduce_sum(tf.linalg.matmul(left, right)))
+    return lambda: multiply().numpy()
+
+
+def tutorial_step(shape, batches, batch_size):
+    """The tutorial's step as it stands there: a compiled function, no averages, no metrics."""
+    model = build(shape)
+    step = tutorial.make_step(model.generator, model.discriminator, *optimizers(), batch_size)
+    return lambda: step(next(batches))
+
+
+def multiply_adds(network) -> int:
+    """Of a forward pass of one image, taps on padding left out."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dense):
+            total += layer.kernel.shape[0] * layer.kernel.shape[1]
+        elif hasattr(layer, "kernel"):
+            (_, large, _, _), (_, small, _, _) = sorted(
+                (layer.input.shape, layer.output.shape), key=lambda shape: -shape[1]
+            )
+            size, _, *maps = layer.kernel.shape
+            total += taps(large, small, size) ** 2 * maps[0] * maps[1]
+    return total
+
+
+def taps(large, small, kernel_size, stride=2) -> int:
+    """How often a kernel at every second place of `large` pixels meets one, in one dimension."""
+    padding = max((small - 1) * stride + kernel_size - large, 0) // 2
+    places = np.arange(small)[:, None] * stride - padding + np.arange(kernel_size)
+    return int(np.sum((places >= 0) & (places < large)))
+
+
+def torch_steps(shape, batch_size) -> dict:
+    try:
+        import torch
+    except ImportError:
+        return {}
+    from tests.benchmarks import pytorch
+
+    step = pytorch.make_step(shape, batch_size)
+    compiled = torch.compile(step)
+    try:
+        compiled()
+    except Exception as error:
+        print(f"torch.compile does not work here: {type(error).__name__}")
+        return {"PyTorch": step}
+    return {"PyTorch": step, "PyTorch, compiled": compiled}
+
+
+if __name__ == "__main__":
+    main()
