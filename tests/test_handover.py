@@ -119,7 +119,7 @@ def alone(tmp_path_factory):
 def test_lesson_4_alone_prepares_builds_and_trains(alone):
     assert "Images: made now from the course's assets" in alone.text
     assert "Networks: built now with the cells of notebook 3." in alone.text
-    assert "0 of 8 steps are done (4 an epoch)." in alone.text
+    assert "0 of 32 steps are done (16 an epoch)." in alone.text
     assert list(helpers.load_table(alone.run / "history.csv")["epoch"]) == [1, 2]
     assert len(iio.imread(alone.run / "training.gif", index=None)) == 3
     built = helpers.taught("03_architecture").build_generator((28, 28, 1))
@@ -140,14 +140,14 @@ def test_a_finished_training_is_not_repeated(alone):
     before = contents(alone.run)
     text = execute("04_training", alone.folder)
     after = contents(alone.run)
-    assert "8 of 8 steps are done (4 an epoch)." in text
+    assert "32 of 32 steps are done (16 an epoch)." in text
     assert before.keys() == after.keys()
     for name in ("history.csv", "images.npz", "training.gif"):
         assert before[name] == after[name], name
     trained = weights(alone.run / "generator_trained.keras")
     saved = newest_checkpoint(alone.run)
     for index, weight in enumerate(trained):
-        np.testing.assert_array_equal(weight, saved[f"generator/{index:03d}"])
+        np.testing.assert_array_equal(weight, saved[f"average_generator/{index:03d}"])
 
 
 def test_more_epochs_do_not_make_the_notebook_larger(alone, tmp_path):

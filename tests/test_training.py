@@ -53,7 +53,7 @@ class ToyGAN(helpers.AdversarialModel):
         return self.report(d_loss, shown, real_logits, generated_logits, g_gradients)
 
 
-def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
+def make_model(weights_seed=1, seed=SEED, kind=ToyGAN, memory=0.0):
     keras.utils.set_random_seed(weights_seed)
     generator = keras.Sequential([
         keras.Input((4,)),
@@ -69,7 +69,7 @@ def make_model(weights_seed=1, seed=SEED, kind=ToyGAN):
         keras.layers.Dense(16, activation="tanh"),
         keras.layers.Dense(1),
     ])  # fmt: skip
-    model = kind(generator, discriminator, seed=seed, previews=5)
+    model = kind(generator, discriminator, seed=seed, previews=5, memory=memory)
     model.compile(
         generator_optimizer=keras.optimizers.Adam(0.01, beta_1=0.5),
         discriminator_optimizer=keras.optimizers.Adam(0.02, beta_1=0.5),
@@ -700,6 +700,59 @@ def test_the_best_generator_is_a_whole_trainable_one(whole, tmp_path):
     latents = model.sample_latents(6)
     np.testing.assert_array_equal(loaded(latents), model.best_generator(latents))
     assert len(loaded.trainable_variables) == len(model.generator.trainable_variables)
+
+
+LESSON = helpers.taught("04_training")
+
+
+class Averaging(ToyGAN):
+    def train_step(self, real_images):
+        logs = super().train_step(real_images)
+        LESSON.follow(self.average_generator, self.generator, self.step - 1, self.memory)
+        return logs
+
+
+def test_an_average_follows_the_generator():
+    model = make_model(kind=Averaging, memory=0.5)
+    weight, average = (
+        network.trainable_variables[0] for network in (model.generator, model.average_generator)
+    )
+    expected = weight.numpy().astype(np.float64)
+    for step in range(8):
+        before = weight.numpy()
+        model.train_step(tf.zeros((BATCH, 8, 8, 1)))
+        assert not np.array_equal(weight, before)
+        kept = min(0.5, (1 + step) / (10 + step))
+        expected = kept * expected + (1 - kept) * weight.numpy()
+        np.testing.assert_allclose(average, expected, rtol=1e-4, atol=1e-6)
+    for mean, last in zip(model.average_generator.variables, model.generator.variables):
+        assert not np.array_equal(mean, last), mean.path  # batch normalisation's averages too
+
+
+def test_the_average_is_what_is_drawn_measured_and_kept(tmp_path):
+    model = make_model(kind=Averaging, memory=0.9)
+    train(model, tmp_path, 3)
+    last = tmp_path / "previews" / "epoch_0003.npy"
+    drawn = model.average_generator(tf.convert_to_tensor(model.preview_latents), training=False)
+    np.testing.assert_array_equal(np.load(last), helpers.to_uint8(drawn))
+    for best, mean in zip(model.best_generator.variables, model.average_generator.variables):
+        np.testing.assert_array_equal(best, mean)  # only the last epoch is measured
+    other = make_model(weights_seed=99, seed=5, kind=Averaging, memory=0.9)
+    assert train(other, tmp_path, 3) == 3 * STEPS
+    for restored, mean in zip(other.average_generator.variables, model.average_generator.variables):
+        np.testing.assert_array_equal(restored, mean)
+
+
+def test_without_a_memory_the_average_is_the_generator_itself():
+    model = make_model()
+    assert model.average_generator is model.generator
+    assert not model.state()["average_generator"]
+
+
+@pytest.mark.parametrize("memory", [-0.1, 1.0, 2])
+def test_a_memory_is_a_share(memory):
+    with pytest.raises(ValueError, match=rf"memory of the average is {memory}; it lies from 0"):
+        make_model(memory=memory)
 
 
 def test_every_third_epoch_and_the_last_are_measured(tmp_path):
