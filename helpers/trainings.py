@@ -4,6 +4,7 @@ import csv
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from helpers.environment import ASSETS
 from helpers.files import require_file
@@ -65,9 +66,13 @@ def plot_trainings(trainings: dict[str, dict[int, list[dict]]], title: str = "")
             )
             colour = line.get_color()
     axes.set(xlabel="minutes of training", ylabel="Fréchet distance", title=title)
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
-    axes.grid(which="both", alpha=0.3)
+    for axis, locator in (
+        (axes.xaxis, LogLocator(2)),
+        (axes.yaxis, LogLocator(10, subs=(1, 2, 5))),
+    ):
+        axis.set_major_locator(locator)
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     plt.show()
