@@ -161,7 +161,7 @@ def test_more_epochs_do_not_make_the_notebook_larger(alone, tmp_path):
     kinds = [list(each.get("data", {"text": 0})) for each in short]
     assert kinds == [["text"], ["image/png", "text/plain"]]  # papermill puts text together
     assert [list(each.get("data", {"text": 0})) for each in long] == kinds
-    assert "8/8" in short[0].text and "28/28" in long[0].text
+    assert "32/32" in short[0].text and "112/112" in long[0].text
     assert len(long[0].text) < len(short[0].text) + 20
     heights = [len(iio.imread(b64decode(each[1].data["image/png"]))) for each in (short, long)]
     assert heights[0] == heights[1]
