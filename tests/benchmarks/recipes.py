@@ -24,11 +24,10 @@ import numpy as np
 
 import helpers
 from helpers import metrics
-from helpers.environment import ASSETS
 from helpers.files import save_table
+from helpers.trainings import TABLE
 from tests.benchmarks import tutorial
 
-TABLE = ASSETS / "results" / "recipes.csv"
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
 WHAT = ("dataset", "recipe", "seed", "interval")  # what names a row
