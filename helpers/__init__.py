@@ -61,7 +61,7 @@ from helpers.pixels import resize
 from helpers.preparation import open_run, prepare
 from helpers.scores import print_scores, score
 from helpers.sources import SOURCES, load_source
-from helpers.taught import taught
+from helpers.taught import taught, taught_model
 from helpers.trainings import distances_after, load_trainings, plot_trainings
 
 use_course_style()

@@ -108,8 +108,7 @@ class AdversarialModel(keras.Model):
         self.generator.has_trained = True
         epoch, done = divmod(first_step, steps_per_epoch)
         options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
-        networks = (self.generator, self.discriminator)
-        with postponed_interrupt() as self.interrupt, computing_in(self.precision, *networks):
+        with postponed_interrupt() as self.interrupt, computing_in(self.precision, *self.networks):
             if done and epoch < epochs:
                 rest = steps_per_epoch - done
                 with self._executing(math.gcd(rest, self.steps_per_execution)):
@@ -140,6 +139,11 @@ class AdversarialModel(keras.Model):
         finally:
             if steps != usual:
                 self.steps_per_execution, self.train_function = usual, None
+
+    @property
+    def networks(self):
+        """Those that `train_step` computes with."""
+        return {self.generator, self.average_generator, self.discriminator}
 
     @property
     def generator_optimizer(self):

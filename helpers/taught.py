@@ -1,10 +1,11 @@
-"""Give later notebooks, tests and benchmarks the code that a notebook teaches."""
+"""Give later notebooks, tests, benchmarks and `assets/make` the code that a notebook teaches."""
 
 import json
 import linecache
 from types import SimpleNamespace
 
 from helpers.environment import ROOT
+from helpers.hardware import training_options
 
 TAG = "taught"
 
@@ -33,3 +34,38 @@ def taught(notebook: str) -> SimpleNamespace:
         linecache.cache[label] = (len(source), None, source.splitlines(keepends=True), label)
         exec(compile(source, label, "exec"), names)
     return SimpleNamespace(**{k: v for k, v in names.items() if not k.startswith("__")})
+
+
+def taught_model(
+    image_shape,
+    recipe="course",
+    feature_maps=64,
+    smallest_side=4,
+    seed=0,
+    precision="auto",
+    **changes,
+):
+    """Lesson 4's model on lesson 3's networks, compiled as lesson 4 does it.
+
+    Args:
+        recipe: of lesson 4's `RECIPES`.
+        smallest_side: pixels, see lesson 3's `build_discriminator`.
+        seed: of the latents; the networks' weights depend on Keras's own.
+        changes: of the recipe's entries, `batch_size`, `learning_rate` or `memory`.
+
+    Returns:
+        The `DCGAN`, and the recipe's batch size.
+    """
+    architecture, training = taught("03_architecture"), taught("04_training")
+    recipe = training.RECIPES[recipe] | changes
+    model = training.DCGAN(
+        architecture.build_generator(image_shape, feature_maps=feature_maps),
+        architecture.build_discriminator(
+            image_shape, feature_maps=feature_maps, smallest_side=smallest_side
+        ),
+        seed=seed,
+        memory=recipe["memory"],
+    )
+    optimizers = [training.make_optimizer(recipe["learning_rate"]) for _ in range(2)]
+    model.compile(*optimizers, **training_options(model, steps_per_epoch=1, precision=precision))
+    return model, recipe["batch_size"]

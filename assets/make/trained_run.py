@@ -25,7 +25,7 @@ from helpers import (
     save_json,
     save_model,
     steps_per_epoch,
-    taught,
+    taught_model,
     training_batches,
     training_callbacks,
 )
@@ -46,18 +46,9 @@ def train(dataset, feature_maps):
     images = prepare(run)
     if dataset != "emoji" and len(images.train_images) != 60_000:
         raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
-    architecture, training = taught("03_architecture"), taught("04_training")
-    recipe = training.RECIPES["course"]
     keras.utils.set_random_seed(SEED)
     image_shape = images.train_images.shape[1:]
-    model = training.DCGAN(
-        architecture.build_generator(image_shape, feature_maps=feature_maps),
-        architecture.build_discriminator(image_shape, feature_maps=feature_maps),
-        seed=SEED,
-        memory=recipe["memory"],
-    )
-    rate, batch_size = recipe["learning_rate"], recipe["batch_size"]
-    model.compile(training.make_optimizer(rate), training.make_optimizer(rate))
+    model, batch_size = taught_model(image_shape, feature_maps=feature_maps, seed=SEED)
     steps = steps_per_epoch(images.train_images, batch_size, run.profile)
     checkpoint = Checkpoint(run.folder, steps, {"BATCH_SIZE": batch_size, "SEED": SEED})
     first_step = checkpoint.restore(model)

@@ -1,7 +1,7 @@
 """How good do the pictures of a recipe get, in which time? One row per measurement, in a CSV.
 
     TFDS_DATA_DIR=/path/to/tensorflow_datasets \
-        python -m tests.benchmarks.recipes course paper --seeds 3 --minutes 10
+        python -m tests.benchmarks.recipes course plain --seeds 3 --minutes 10
 
 Trains each recipe with the seeds 0, 1, ..., seed by seed, on all training images, in the runs
 folder in force. It measures ever more seldom, and after every measurement
@@ -33,29 +33,14 @@ GROWTH = 1.4  # of the number of images from one measurement to the next, at lea
 WHAT = ("dataset", "recipe", "seed", "interval")  # what names a row
 
 
-def course(image_shape, seed, feature_maps, recipe="course", smallest_side=4, **changes):
-    """The networks of lesson 3, and a recipe of lesson 4 with some of its numbers changed."""
-    architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    recipe = training.RECIPES[recipe] | changes
-    model = training.DCGAN(
-        architecture.build_generator(image_shape, feature_maps=feature_maps),
-        architecture.build_discriminator(
-            image_shape, feature_maps=feature_maps, smallest_side=smallest_side
-        ),
-        seed=seed,
-        memory=recipe["memory"],
-    )
-    rate = recipe["learning_rate"]
-    model.compile(training.make_optimizer(rate), training.make_optimizer(rate))
-    return model, recipe["batch_size"]
-
-
 def variant(**changes):
-    return lambda *arguments: course(*arguments, **changes)
+    return lambda shape, seed, maps: helpers.taught_model(
+        shape, feature_maps=maps, seed=seed, **changes
+    )
 
 
 RECIPES = {
-    "course": course,
+    "course": variant(),
     "plain": variant(recipe="paper", smallest_side=7),  # the discriminator mirrors the generator
     "tutorial": tutorial.recipe,
     # The course's without one of its ideas.

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 import helpers
-from helpers.hardware import training_options
+from helpers.hardware import computing_in
 from tests.benchmarks import tutorial
 
 SHAPES = {(28, 28, 1): 128, (64, 64, 3): 32}  # with their batches
@@ -34,21 +34,17 @@ def main():
 
 
 def compare(shape, batch_size, rounds):
-    step = build(shape)
-    step.compile(*optimizers(), **training_options(step, 1))
-    work = 3 * multiply_adds(step.generator) + 7 * multiply_adds(step.discriminator)
+    model, _ = helpers.taught_model(shape)
+    work = 3 * multiply_adds(model.generator) + 7 * multiply_adds(model.discriminator)
     batches = iter(helpers.training_batches(noise(shape), batch_size, seed=0))
-    step.make_train_function()
     candidates = {
-        "the course's step": lambda: step.train_function(batches),
+        "the course's step": course_step(shape, batches, "float32"),
         "the tutorial's step": tutorial_step(shape, batches, batch_size),
         **torch_steps(shape, batch_size),
+        "and an average": course_step(shape, batches, "float32", model.memory),
     }
-    if step.precision == "mixed_bfloat16":
-        single = build(shape)
-        single.compile(*optimizers())
-        single.make_train_function()
-        candidates["the course's in float32"] = lambda: single.train_function(batches)
+    if model.precision != "float32":
+        candidates[f"in {model.precision}"] = course_step(shape, batches, model.precision)
     gemms = {"float32": gemm("float32"), "bfloat16": gemm("bfloat16")}
     for action in (*candidates.values(), *gemms.values()):
         action()  # to trace it
@@ -66,7 +62,7 @@ def compare(shape, batch_size, rounds):
     for name, each in rates.items():
         limit = work * np.array(each) / limits["float32"]
         print(
-            f"  {name:26}{np.median(each):7.0f} images/s; the course's is {spread(ours / each)} "
+            f"  {name:22}{np.median(each):7.0f} images/s; the course's is {spread(ours / each)} "
             f"times that; {spread(limit)} of the float32 product"
         )
 
@@ -88,17 +84,16 @@ def noise(shape):
     return np.random.default_rng(0).integers(0, 256, (1_000, *shape), np.uint8)
 
 
-def build(shape):
-    architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    return training.DCGAN(
-        architecture.build_generator(shape),
-        architecture.build_discriminator(shape),
-        memory=training.RECIPES["course"]["memory"],
-    )
+def course_step(shape, batches, precision, memory=0.0):
+    """A step as `fit` takes it, without the callbacks."""
+    model, _ = helpers.taught_model(shape, precision=precision, memory=memory)
+    model.make_train_function()
 
+    def step():
+        with computing_in(precision, *model.networks):
+            model.train_function(batches)
 
-def optimizers():
-    return [keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)]
+    return step
 
 
 def gemm(dtype):
@@ -109,8 +104,9 @@ def gemm(dtype):
 
 def tutorial_step(shape, batches, batch_size):
     """The tutorial's step as it stands there: a compiled function, no averages, no metrics."""
-    model = build(shape)
-    step = tutorial.make_step(model.generator, model.discriminator, *optimizers(), batch_size)
+    model, _ = helpers.taught_model(shape)
+    optimizers = [keras.optimizers.Adam(1e-4) for _ in range(2)]
+    step = tutorial.make_step(model.generator, model.discriminator, *optimizers, batch_size)
     return lambda: step(next(batches))
 
 
