@@ -15,6 +15,7 @@ imports, measurements and checkpoints are not counted.
 import argparse
 import csv
 import os
+import re
 import time
 
 os.environ["DCGAN_PROFILE"] = "full"
@@ -43,10 +44,9 @@ RECIPES = {
     "course": variant(),
     "plain": variant(recipe="paper", smallest_side=7),  # the discriminator mirrors the generator
     "tutorial": tutorial.recipe,
-    # The course's without one of its ideas.
+    # The course's without one of its three ideas.
     "two blocks": variant(smallest_side=7),
-    "batches of 128": variant(batch_size=128),
-    "rate of 2e-4": variant(learning_rate=2e-4),
+    "paper's steps": variant(batch_size=128, learning_rate=2e-4),
     "no average": variant(memory=0.0),
 }
 
@@ -68,7 +68,7 @@ def main():
 
 def train(arguments, recipe, seed):
     dataset = arguments.dataset
-    name = f"{dataset}-{recipe}-{seed}".replace(" ", "-").replace("_", "-")
+    name = re.sub("[^a-z0-9]+", "-", f"{dataset}-{recipe}-{seed}")
     run = helpers.open_run(dataset, name=f"recipe-{name}")
     images = helpers.prepare(run)
     if dataset != "emoji" and len(images.train_images) != 60_000:

@@ -65,6 +65,28 @@ def compare(shape, batch_size, rounds):
             f"  {name:22}{np.median(each):7.0f} images/s; the course's is {spread(ours / each)} "
             f"times that; {spread(limit)} of the float32 product"
         )
+    share = share_between_steps(shape)
+    print(f"  between the steps of fit, without callbacks: {share:.1%} of the time")
+
+
+def share_between_steps(shape, steps=100) -> float:
+    """The share of `fit`'s time that passes outside of the compiled step, at the recipe's batch."""
+    model, batch_size = helpers.taught_model(shape)
+    model.make_train_function()
+    compiled, inside = model.train_function, []
+
+    def step(batches):
+        start = time.perf_counter()
+        result = compiled(batches)
+        inside.append(time.perf_counter() - start)
+        return result
+
+    model.train_function = step
+    batches = helpers.training_batches(noise(shape), batch_size, seed=0)
+    model.fit(batches, steps_per_epoch=1, epochs=1)  # to trace it
+    start = time.perf_counter()
+    model.fit(batches, steps_per_epoch=1 + steps, epochs=1, first_step=1)
+    return 1 - sum(inside[1:]) / (time.perf_counter() - start)
 
 
 def spread(ratios) -> str:
