@@ -5,8 +5,10 @@ import unicodedata
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
 
+import helpers
 from helpers.environment import PROFILES, ROOT
 from helpers.repository import current_slug
 from helpers.sources import SOURCES
@@ -285,3 +287,14 @@ def test_lines_of_pages_are_wrapped(path):
     assert not [
         line for line in lines if len(line) > 100 and not re.match(r"\||<img|.*https?:", line)
     ]
+
+
+def test_the_distances_in_readme_are_those_of_the_table():
+    trainings = helpers.load_trainings()
+    medians = [
+        round(float(np.median(helpers.distances_after(trainings[recipe], seconds=120))))
+        for recipe in ("course", "plain", "tutorial")
+    ]
+    text = " ".join(README.read_text(encoding="utf-8").split())
+    paragraph = text.split("after two minutes on two CPU cores")[1].split("how it was measured")[0]
+    assert [int(number) for number in re.findall(r"\d+", paragraph)] == medians
