@@ -70,7 +70,7 @@ def in_all(make):
 @pytest.fixture(
     scope="module",
     params=[
-        lambda folder: {"DATASET": "emoji"},
+        lambda folder: {"DATASET": "emoji", "FEATURE_MAPS": 16},
         make_folder,
         in_all(make_csv),
         in_all(make_npz),
