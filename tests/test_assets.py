@@ -117,8 +117,8 @@ def test_seeds_differ_by_more_than_images_as_lesson_5_says():
     seeds = helpers.load_trainings("fashion_mnist")["course"]
     distances = helpers.distances_after(seeds, seconds=120)
     assert len(distances) == len(seeds) >= 3
-    near = [[row for row in rows if abs(row["seconds"] - 120) < 30] for rows in seeds.values()]
-    errors = [row["distance_error"] for rows in near for row in rows]
+    measured = [row for rows in seeds.values() for row in rows if abs(row["seconds"] - 120) < 30]
+    errors = [row["distance_error"] for row in measured]
     assert statistics.stdev(distances) > statistics.fmean(errors)
 
 

@@ -5,8 +5,8 @@ python -m tests.benchmarks.step [--rounds 5]
 Each round times every candidate at the same networks (lesson 3's) and batch, and the rate of a
 large matrix product, so that other work on the machine slows all alike. Printed are the median of
 the ratios within a round, and the range. A step of n images is counted as 3 forward passes of the
-generator and 7 of the discriminator, in multiply-adds, taps on padding left out. PyTorch takes part
-where it is installed.
+generator and 7 of the discriminator, in multiply-adds, taps on padding left out, and so is the
+average's own forward pass. PyTorch takes part where it is installed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def compare(shape, batch_size, rounds):
         "the course's step": course_step(shape, batches, "float32"),
         "the tutorial's step": tutorial_step(shape, batches, batch_size),
         **torch_steps(shape, batch_size),
-        "and an average": course_step(shape, batches, "float32", model.memory),
+        "with the average": course_step(shape, batches, "float32", model.memory),
     }
     if model.precision != "float32":
         candidates[f"in {model.precision}"] = course_step(shape, batches, model.precision)
@@ -126,7 +126,7 @@ def gemm(dtype):
 
 def tutorial_step(shape, batches, batch_size):
     """The tutorial's step as it stands there: a compiled function, no averages, no metrics."""
-    model, _ = helpers.taught_model(shape)
+    model, _ = helpers.taught_model(shape, memory=0.0)
     optimizers = [keras.optimizers.Adam(1e-4) for _ in range(2)]
     step = tutorial.make_step(model.generator, model.discriminator, *optimizers, batch_size)
     return lambda: step(next(batches))
