@@ -6,7 +6,8 @@
 # make test-colab        every test, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
 #                        pipeline; cost of the distance
-# make notebooks         execute the notebooks in place, to commit them
+# make notebooks         execute the notebooks in place, to commit them; with PROFILE=full and, to
+#                        keep what they train, RUNS=folder
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
 # make repository SLUG=owner/name    after forking: write the new address everywhere
@@ -46,9 +47,9 @@ test-browser: .venv/installed-browser
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python -m pytest
 
-notebooks: .venv/installed
-	.venv/bin/python -m helpers.course notebooks
-	.venv/bin/python -m assets.make.lesson_pictures
+notebooks: .venv-floor/installed
+	.venv-floor/bin/python -m helpers.course notebooks $(if $(RUNS),--runs "$(RUNS)")
+	.venv-floor/bin/python -m assets.make.lesson_pictures
 
 assets: .venv-floor/installed
 	.venv-floor/bin/python -m assets.make.datasets

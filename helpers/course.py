@@ -26,13 +26,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run", "notebooks"])
     parser.add_argument("--dataset", default="fashion_mnist")
+    parser.add_argument("--runs", help="folder for the runs of `notebooks`, which go on from there")
     arguments = parser.parse_args()
     try:
         if arguments.command == "run":
             path = None if is_known(arguments.dataset) else find_path(arguments.dataset)
             run_course(str(path.resolve()) if path else arguments.dataset)
         else:
-            execute_in_place()
+            execute_in_place(arguments.runs)
     except papermill.PapermillExecutionError as error:
         raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}") from None
     except (ValueError, OSError) as error:
@@ -59,10 +60,14 @@ def run_course(dataset: str) -> None:
     )
 
 
-def execute_in_place() -> None:
-    """Execute the notebooks in one pass, in a new runs folder, and write their outputs back."""
+def execute_in_place(runs: str | None) -> None:
+    """Execute the notebooks in one pass and write their outputs back.
+
+    Args:
+        runs: where the runs go, and stay; None takes a new folder and removes it.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["DCGAN_RUNS"] = os.path.join(folder, "runs")
+        os.environ["DCGAN_RUNS"] = os.path.abspath(runs or os.path.join(folder, "runs"))
         for notebook in NOTEBOOKS:
             copy = Path(folder) / notebook.name
             execute(notebook, copy, {})

@@ -1,9 +1,10 @@
-"""Regenerate assets/trained: the course's own DCGAN, by default on all of Fashion-MNIST.
+"""Regenerate assets/trained: what the lessons make of a data set in profile `full`.
 
     TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.trained_run [DATASET ...]
 
-Notebooks 3 and 4 in the `full` profile without their prose. It resumes after an interruption.
-Run it with the oldest Keras the course supports (`make assets` does), so every Keras can load it.
+Executes copies of lessons 2 to 5 in the runs folder in force, where they resume after an
+interruption, and takes networks, history, GIF and scores from there. Run it with the oldest Keras
+the course supports (`make assets` does), so every Keras can load the networks.
 """
 
 import argparse
@@ -12,64 +13,47 @@ import shutil
 
 os.environ["DCGAN_PROFILE"] = "full"
 
-import keras
+from helpers import ASSETS, image_grid, load_previews, load_table, open_run, prepare, save_gif
+from helpers.course import NOTEBOOKS, execute
 
-from helpers import (
-    ASSETS,
-    Checkpoint,
-    image_grid,
-    load_previews,
-    open_run,
-    prepare,
-    save_gif,
-    save_json,
-    save_model,
-    steps_per_epoch,
-    taught_model,
-    training_batches,
-    training_callbacks,
+FEATURE_MAPS = {"fashion_mnist": 64, "mnist": 64, "emoji": 32}
+FILES = (
+    "generator_trained.keras",
+    "generator_best.keras",
+    "discriminator_trained.keras",
+    "history.csv",
+    "distance.json",
+    "dataset.json",
+    "metrics.json",
+    "training.gif",
 )
-
-DATASETS = {"fashion_mnist": 64, "mnist": 64, "emoji": 32}  # with their feature maps
-SEED = 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="*", choices=DATASETS, help="default: fashion_mnist")
+    parser.add_argument("datasets", nargs="*", choices=FEATURE_MAPS, help="default: fashion_mnist")
     for dataset in parser.parse_args().datasets or ["fashion_mnist"]:
-        train(dataset, DATASETS[dataset])
+        train(dataset)
 
 
-def train(dataset, feature_maps):
-    run = open_run(dataset, name=f"shipped-{dataset}")
-    images = prepare(run)
-    if dataset != "emoji" and len(images.train_images) != 60_000:
+def train(dataset):
+    run = open_run(dataset)
+    if dataset != "emoji" and len(prepare(run).train_images) != 60_000:
         raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
-    keras.utils.set_random_seed(SEED)
-    image_shape = images.train_images.shape[1:]
-    model, batch_size = taught_model(image_shape, feature_maps=feature_maps, seed=SEED)
-    steps = steps_per_epoch(images.train_images, batch_size, run.profile)
-    checkpoint = Checkpoint(run.folder, steps, {"BATCH_SIZE": batch_size, "SEED": SEED})
-    first_step = checkpoint.restore(model)
-    model.fit(
-        training_batches(images.train_images, batch_size, SEED, first_step),
-        steps_per_epoch=steps,
-        epochs=run.profile.epochs,
-        first_step=first_step,
-        callbacks=training_callbacks(run, images, checkpoint, run.profile.epochs),
-    )
+    executed = run.folder / "executed"
+    executed.mkdir(parents=True, exist_ok=True)
+    for notebook in NOTEBOOKS[1:]:
+        parameters = {"DATASET": dataset}
+        if notebook.stem == "03_architecture":
+            parameters["FEATURE_MAPS"] = FEATURE_MAPS[dataset]
+        execute(notebook, executed / notebook.name, parameters)
     target = ASSETS / "trained" / f"{dataset}-{run.image_size}"
-    save_model(model.average_generator, target / "generator_trained.keras")
-    save_model(model.best_generator, target / "generator_best.keras")
-    save_model(model.discriminator, target / "discriminator_trained.keras")
-    previews = load_previews(run.folder, run.profile.epochs)
-    save_gif(target / "training.gif", [image_grid(images) for images in previews])
+    target.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy(run.folder / name, target / name)
+    previews = load_previews(run.folder, len(load_table(run.folder / "history.csv")["epoch"]))
     some = [previews[0], *previews[1::2]]  # for lesson 1's page
     save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in some])
-    for name in ("history.csv", "distance.json"):
-        shutil.copy(run.folder / name, target / name)
-    save_json(target / "dataset.json", images.card)
 
 
 if __name__ == "__main__":
