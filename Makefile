@@ -6,8 +6,8 @@
 # make test-colab        every test, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
 #                        pipeline; cost of the distance
-# make notebooks         execute the notebooks in place, to commit them; with PROFILE=full and, to
-#                        keep what they train, RUNS=folder
+# make notebooks         execute the notebooks in place in profile full, to commit them; RUNS=folder
+#                        keeps what they train
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
 # make repository SLUG=owner/name    after forking: write the new address everywhere
@@ -47,6 +47,7 @@ test-browser: .venv/installed-browser
 test-colab: .venv-colab/installed
 	.venv-colab/bin/python -m pytest
 
+notebooks: export DCGAN_PROFILE := $(or $(PROFILE),full)
 notebooks: .venv-floor/installed
 	.venv-floor/bin/python -m helpers.course notebooks $(if $(RUNS),--runs "$(RUNS)")
 	.venv-floor/bin/python -m assets.make.lesson_pictures

@@ -29,7 +29,7 @@ def without_kinks(network):
     return keras.models.clone_model(network, clone_function=smooth)
 
 
-def make_model(seed=0, kinks=True, jit_compile=False, **options):
+def make_model(seed=0, kinks=True, jit_compile=False, memory=0.0, **options):
     keras.utils.set_random_seed(seed)
     # Three blocks without kinks have gradients that overflow in float16; the first step is skipped.
     smallest_side = 4 if kinks else 7
@@ -39,7 +39,7 @@ def make_model(seed=0, kinks=True, jit_compile=False, **options):
     ]
     if not kinks:
         networks = [without_kinks(network) for network in networks]
-    model = LESSON_4.DCGAN(*networks, seed=seed, previews=4)
+    model = LESSON_4.DCGAN(*networks, seed=seed, previews=4, memory=memory)
     model.compile(
         LESSON_4.make_optimizer(), LESSON_4.make_optimizer(), jit_compile=jit_compile, **options
     )
@@ -288,6 +288,21 @@ def test_a_network_comes_back_as_it_was(network, loaded, tmp_path):
     np.testing.assert_array_equal(network(images), expected)
     for variable, value in zip(network.variables, variables, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_all_networks_of_a_training_compute_in_half(precision):
+    model = make_model(memory=0.9, precision=precision)
+    networks = (model.generator, model.average_generator, model.discriminator)
+
+    def found():
+        return {network.layers[0].compute_dtype for network in networks}
+
+    during = []
+    look = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: during.append(found()))
+    train(model, steps=1, callbacks=[look])
+    assert during == [{precision.removeprefix("mixed_")}]
+    assert found() == {"float32"}
 
 
 def test_precision_of_another_name_is_refused():

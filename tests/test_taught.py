@@ -73,3 +73,23 @@ def test_notebook_without_tagged_cells(tmp_path, monkeypatch):
 )
 def test_the_lessons_teach_what_others_use(notebook, names):
     assert names <= set(vars(helpers.taught(notebook)))
+
+
+@pytest.mark.parametrize("changes", [{}, {"batch_size": 7, "learning_rate": 0.5, "memory": 0.25}])
+@pytest.mark.parametrize("name", ["course", "paper"])
+def test_taught_model_follows_the_recipe(name, changes):
+    expected = helpers.taught("04_training").RECIPES[name] | changes
+    model, batch_size = helpers.taught_model((28, 28, 1), name, 4, precision="float32", **changes)
+    rates = [float(each.learning_rate) for each in (model.optimizer, model.discriminator_optimizer)]
+    assert batch_size == expected["batch_size"] and model.memory == expected["memory"]
+    assert rates == pytest.approx([expected["learning_rate"]] * 2)
+
+
+def test_taught_model_has_the_networks_asked_for():
+    def convolutions(**options):
+        model, _ = helpers.taught_model((28, 28, 1), precision="float32", **options)
+        layers = model.discriminator.layers
+        return [layer.filters for layer in layers if hasattr(layer, "filters")]
+
+    assert convolutions(feature_maps=4) == [4, 8, 16]
+    assert convolutions(feature_maps=6, smallest_side=7) == [6, 12]
