@@ -299,7 +299,9 @@ def test_all_networks_of_a_training_compute_in_half(precision):
         return {network.layers[0].compute_dtype for network in networks}
 
     during = []
-    look = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: during.append(found()))
+    look = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: during.append(found())
+    )
     train(model, steps=1, callbacks=[look])
     assert during == [{precision.removeprefix("mixed_")}]
     assert found() == {"float32"}
