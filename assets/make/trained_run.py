@@ -3,8 +3,9 @@
     TFDS_DATA_DIR=/path/to/tensorflow_datasets python -m assets.make.trained_run [DATASET ...]
 
 Executes copies of lessons 2 to 5 in the runs folder in force, where they resume after an
-interruption, and takes networks, history, GIF and scores from there. Run it with the oldest Keras
-the course supports (`make assets` does), so every Keras can load the networks.
+interruption, and takes networks, history and scores from there. The generator is that of the best
+epoch. Run it with the oldest Keras the course supports (`make assets` does), so every Keras can
+load the networks.
 """
 
 import argparse
@@ -17,22 +18,20 @@ from helpers import ASSETS, image_grid, load_previews, load_table, open_run, pre
 from helpers.course import NOTEBOOKS, execute
 
 FEATURE_MAPS = {"fashion_mnist": 64, "mnist": 64, "emoji": 32}
-FILES = (
-    "generator_trained.keras",
-    "generator_best.keras",
-    "discriminator_trained.keras",
-    "history.csv",
-    "distance.json",
-    "dataset.json",
-    "metrics.json",
-    "training.gif",
-)
+FILES = {  # in the run: as shipped
+    "generator_best.keras": "generator_trained.keras",  # one generator a set, for the size's sake
+    "discriminator_trained.keras": "discriminator_trained.keras",
+    "history.csv": "history.csv",
+    "distance.json": "distance.json",
+    "dataset.json": "dataset.json",
+    "metrics.json": "metrics.json",
+}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="*", choices=FEATURE_MAPS, help="default: fashion_mnist")
-    for dataset in parser.parse_args().datasets or ["fashion_mnist"]:
+    parser.add_argument("datasets", nargs="*", choices=FEATURE_MAPS, help="default: all")
+    for dataset in parser.parse_args().datasets or FEATURE_MAPS:
         train(dataset)
 
 
@@ -49,11 +48,13 @@ def train(dataset):
         execute(notebook, executed / notebook.name, parameters)
     target = ASSETS / "trained" / f"{dataset}-{run.image_size}"
     target.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copy(run.folder / name, target / name)
+    for name, shipped in FILES.items():
+        shutil.copy(run.folder / name, target / shipped)
     previews = load_previews(run.folder, len(load_table(run.folder / "history.csv")["epoch"]))
     some = [previews[0], *previews[1::2]]  # for lesson 1's page
-    save_gif(target / "training_small.gif", [image_grid(images[:36]) for images in some])
+    many, few = (64, 36) if run.image_size < 64 else (36, 16)
+    save_gif(target / "training.gif", [image_grid(images[:many]) for images in previews])
+    save_gif(target / "training_small.gif", [image_grid(images[:few]) for images in some])
 
 
 if __name__ == "__main__":
