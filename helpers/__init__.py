@@ -62,6 +62,6 @@ from helpers.preparation import open_run, prepare
 from helpers.scores import print_scores, score
 from helpers.sources import SOURCES, load_source
 from helpers.taught import taught, taught_model
-from helpers.trainings import distances_after, load_trainings, plot_trainings
+from helpers.trainings import distances_after, load_trainings, plot_trainings, seconds_until
 
 use_course_style()

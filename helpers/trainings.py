@@ -53,6 +53,28 @@ def distances_after(seeds: dict[int, list[dict]], seconds: float) -> np.ndarray:
     return np.array(found)
 
 
+def seconds_until(seeds: dict[int, list[dict]], distance: float) -> np.ndarray:
+    """The seconds of training after which each seed was first as near as that.
+
+    They lie between two measurements, as for `distances_after`. A seed that was so near when it was
+    first measured has the seconds of that; one that never was is left out.
+
+    Args:
+        seeds: of one recipe, as `load_trainings` gives them.
+
+    Returns:
+        float64 (seeds,).
+    """
+    found = []
+    for rows in seeds.values():
+        times, distances = (np.log([row[name] for row in rows]) for name in ("seconds", "distance"))
+        near = np.flatnonzero(distances <= np.log(distance))[:1]
+        if len(near):
+            last = slice(max(near[0] - 1, 0), near[0] + 1)
+            found.append(np.exp(np.interp(-np.log(distance), -distances[last], times[last])))
+    return np.array(found)
+
+
 def plot_trainings(trainings: dict[str, dict[int, list[dict]]], title: str = "") -> None:
     """Distance against minutes of training, both logarithmic: a colour a recipe, a line a seed."""
     _, axes = plt.subplots(figsize=(8, 4.2))

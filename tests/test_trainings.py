@@ -41,6 +41,16 @@ def test_a_distance_lies_on_the_line_between_two_measurements(table):
     assert not len(trainings.distances_after(seeds, 101))
 
 
+def test_the_seconds_until_a_distance_are_those_of_the_first_time(table):
+    seeds = trainings.load_trainings("mnist")["a"]
+    np.testing.assert_allclose(trainings.seconds_until(seeds, 50), [40, 50])
+    np.testing.assert_allclose(trainings.seconds_until(seeds, 20), [100, 50])
+    np.testing.assert_allclose(trainings.seconds_until(seeds, 8), [50])
+    assert not len(trainings.seconds_until(seeds, 6))
+    up_and_down = [{"seconds": s, "distance": d} for s, d in ((1, 90), (2, 30), (4, 60), (8, 10))]
+    assert 1 < trainings.seconds_until({0: up_and_down}, 40) < 2
+
+
 def test_a_recipe_has_one_colour_and_one_name(table, monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
     trainings.plot_trainings(trainings.load_trainings("mnist"), "a title")
