@@ -5,7 +5,7 @@
 # make test-browser      the lessons in JupyterLab, in Chromium
 # make test-colab        every test, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
-#                        pipeline; cost of the distance
+#                        pipeline; cost of what is done beside the steps
 # make notebooks         execute the notebooks in place in profile full, to commit them; RUNS=folder
 #                        keeps what they train
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
@@ -39,7 +39,7 @@ test-all: .venv/installed-test
 bench: .venv/installed
 	.venv/bin/python -m tests.benchmarks.step
 	.venv/bin/python -m tests.benchmarks.data
-	.venv/bin/python -m tests.benchmarks.distance
+	.venv/bin/python -m tests.benchmarks.callbacks
 
 test-browser: .venv/installed-browser
 	.venv/bin/python -m pytest tests/browser

@@ -169,9 +169,9 @@ def _draw_history(axes, history) -> None:
         label = name.replace("_", " ")
         losses.plot(epochs, history[name], marker=marker, color=colour, label=label)
         losses.axhline(level, color=colour, linestyle=":", linewidth=1.5)
-    for name, colour in (("real_accuracy", BLUE), ("generated_accuracy", ORANGE)):
+    for name, colour, style in (("real_accuracy", BLUE, "-"), ("generated_accuracy", ORANGE, "--")):
         label = name.replace("_", " ")
-        accuracies.plot(epochs, history[name], marker=marker, color=colour, label=label)
+        accuracies.plot(epochs, history[name], style, marker=marker, color=colour, label=label)
     accuracies.axhline(0.5, color=BLACK, linestyle=":", linewidth=1.5)
     losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))

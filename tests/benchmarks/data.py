@@ -75,7 +75,7 @@ def measure_speed(side, channels):
     images = np.random.default_rng(0).integers(0, 256, (10_000, side, side, channels), np.uint8)
     batches = iter(helpers.training_batches(images, BATCH_SIZE, seed=0))
     delivered = rate(lambda: next(batches), 300)
-    model = make_model((side, side, channels))
+    model, _ = helpers.taught_model((side, side, channels))
     model.make_train_function()
     consumed = rate(lambda: model.train_function(batches), 20)
     print(
@@ -92,15 +92,6 @@ def rate(action, times) -> float:
     for _ in range(times):
         action()
     return times * BATCH_SIZE / (time.perf_counter() - start)
-
-
-def make_model(image_shape):
-    architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    model = training.DCGAN(
-        architecture.build_generator(image_shape), architecture.build_discriminator(image_shape)
-    )
-    model.compile(training.make_optimizer(), training.make_optimizer())
-    return model
 
 
 def warm_up():
