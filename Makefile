@@ -3,7 +3,7 @@
 # make test              every test but the ones below
 # make test-all          the slow ones, too: lessons 2 to 5 on every kind of source
 # make test-browser      the lessons in JupyterLab, in Chromium
-# make test-colab        every test, with Colab's versions
+# make test-colab        the tests of `make test`, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
 #                        pipeline; cost of what is done beside the steps
 # make notebooks         execute the notebooks in place in profile full, to commit them; RUNS=folder

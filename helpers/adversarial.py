@@ -76,6 +76,9 @@ class AdversarialModel(keras.Model):
             precision: "float32", "mixed_bfloat16" or "mixed_float16", in which `fit` computes; the
                 last with loss scaling, which `train_step` takes part in by `scale_loss`.
             options: of `keras.Model.compile`.
+
+        Raises:
+            ValueError: one optimizer for both networks, or an unknown precision.
         """
         if generator_optimizer is discriminator_optimizer:
             raise ValueError("Each network needs an optimizer of its own: pass two, not one twice.")
@@ -89,7 +92,9 @@ class AdversarialModel(keras.Model):
         """Like `keras.Model.fit`, but from a step, which may lie in the middle of an epoch.
 
         Args:
-            batches: a dataset of real images that begins with the batch of `first_step`.
+            batches: a dataset of real images, float32 (N, H, W, C) in [-1, 1], that begins with the
+                batch of `first_step`.
+            steps_per_epoch: training steps, one batch each.
             epochs: in all, with the ones that `first_step` leaves behind.
             first_step: how many steps this model has taken.
 
@@ -105,28 +110,33 @@ class AdversarialModel(keras.Model):
                 "These networks have been trained. To go on with them, set RESUME = True; to start "
                 "over, run all cells from the top, so that new ones are made."
             )
-        self.generator.has_trained = True
         epoch, done = divmod(first_step, steps_per_epoch)
         options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
-        with postponed_interrupt() as self.interrupt, computing_in(self.precision, *self.networks):
-            if done and epoch < epochs:
-                rest = steps_per_epoch - done
-                with self._executing(math.gcd(rest, self.steps_per_execution)):
-                    super().fit(
-                        batches,
-                        steps_per_epoch=rest,
-                        initial_epoch=epoch,
-                        epochs=epoch + 1,
-                        **options,
-                    )
-                batches, epoch = batches.skip(rest), epoch + 1
-            return super().fit(
-                batches,
-                steps_per_epoch=steps_per_epoch,
-                initial_epoch=epoch,
-                epochs=epochs,
-                **options,
-            )
+        try:
+            with (
+                postponed_interrupt() as self.interrupt,
+                computing_in(self.precision, *self.networks),
+            ):
+                if done and epoch < epochs:
+                    rest = steps_per_epoch - done
+                    with self._executing(math.gcd(rest, self.steps_per_execution)):
+                        super().fit(
+                            batches,
+                            steps_per_epoch=rest,
+                            initial_epoch=epoch,
+                            epochs=epoch + 1,
+                            **options,
+                        )
+                    batches, epoch = batches.skip(rest), epoch + 1
+                return super().fit(
+                    batches,
+                    steps_per_epoch=steps_per_epoch,
+                    initial_epoch=epoch,
+                    epochs=epochs,
+                    **options,
+                )
+        finally:
+            self.generator.has_trained = int(self.step) > 0
 
     @contextmanager
     def _executing(self, steps):

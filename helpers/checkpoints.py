@@ -22,6 +22,11 @@ FOLDER = "checkpoints"
 HISTORY = "history.csv"
 DISTANCE = "distance.json"
 REPLACED = "replaced"  # the training that was there before a new start
+# What belongs to a training, its networks and scores as well:
+TRAINED = (
+    FOLDER, HISTORY, DISTANCE, "previews", "training.gif", "generator_trained.keras",
+    "generator_best.keras", "discriminator_trained.keras", "metrics.json",
+)  # fmt: skip
 # Settings of layers and optimizers that are not compared; nor are initializers, for the weights
 # are there.
 SPARED = ("name", "seed", "dtype", "module", "registered_name", "build_config", "build_input_shape")
@@ -119,7 +124,7 @@ class Checkpoint(keras.callbacks.Callback):
         if self.files():
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir()
-            for name in (FOLDER, HISTORY, DISTANCE, "previews"):
+            for name in TRAINED:
                 if (run / name).exists():
                     (run / name).rename(aside / name)
             print(f"Starting over; the training that was here is in {short(aside)} now.")

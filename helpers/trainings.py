@@ -1,6 +1,7 @@
 """How far recipes get in which time: the measurements in assets/results, for lesson 5."""
 
 import csv
+import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,7 @@ from helpers.environment import ASSETS
 from helpers.files import require_file
 
 TABLE = ASSETS / "results" / "recipes.csv"
-NUMBERS = ("seed", "seconds", "images_seen", "distance", "distance_error")
+NUMBERS = ("seconds", "distance", "distance_error")
 
 
 def load_trainings(dataset: str = "fashion_mnist") -> dict[str, dict[int, list[dict]]]:
@@ -78,7 +79,8 @@ def seconds_until(seeds: dict[int, list[dict]], distance: float) -> np.ndarray:
 def plot_trainings(trainings: dict[str, dict[int, list[dict]]], title: str = "") -> None:
     """Distance against minutes of training, both logarithmic: a colour a recipe, a line a seed."""
     _, axes = plt.subplots(figsize=(8, 4.2))
-    for (recipe, seeds), style in zip(trainings.items(), ("o-", "s--", "^:", "d-.")):
+    styles = itertools.cycle(("o-", "s--", "^:", "d-."))
+    for (recipe, seeds), style in zip(trainings.items(), styles):
         colour = None
         for rows in seeds.values():
             times, distances = ([row[name] for row in rows] for name in ("seconds", "distance"))

@@ -726,7 +726,7 @@ def test_lesson_5_scores_few_images_without_labels(tmp_path, monkeypatch):
     assert "confidence" not in text and "classes covered" not in text
     metrics = json.loads((tmp_path / RUN / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["class_shares"] is None and metrics["copies_valid"] is False
-    record = metrics["scores"]["last epoch"]["frechet"]
+    record = metrics["scores"]["shipped"]["frechet"]
     assert record["space"] == {"name": "random convolutions, no labels", "sha256": RANDOM_SHA256}
     assert record["real"] == record["generated"] == 8 and record["value"] > 0
-    assert "classes_covered" not in metrics["scores"]["last epoch"]
+    assert "classes_covered" not in metrics["scores"]["shipped"]

@@ -492,13 +492,17 @@ def test_starting_over_puts_the_earlier_training_aside(whole, tmp_path, capsys):
     """RESUME = False loses nothing, and what it makes is the new training's alone."""
     folder = tmp_path / "copy"
     shutil.copytree(whole[0], folder)
+    before = {path.relative_to(whole[0]): path for path in whole[0].rglob("*") if path.is_file()}
+    for name in ("generator_trained.keras", "generator_best.keras", "training.gif", "metrics.json"):
+        before[name] = folder / name  # of lessons 4 and 5
+        before[name].write_text(name)
+    (folder / "generator.keras").write_text("lesson 3's")
+    contents = {name: path.read_bytes() for name, path in before.items()}
     assert helpers.Checkpoint(folder, STEPS, SETTINGS).start_over() == 0
     assert capsys.readouterr().out.startswith("Starting over; the training that was here is in ")
-    assert [path.name for path in folder.iterdir()] == ["replaced"]
-    for path in whole[0].rglob("*"):
-        if path.is_file():
-            aside = folder / "replaced" / path.relative_to(whole[0])
-            assert aside.read_bytes() == path.read_bytes()
+    assert {path.name for path in folder.iterdir()} == {"replaced", "generator.keras"}
+    for name, content in contents.items():
+        assert (folder / "replaced" / name).read_bytes() == content
     # An empty start has nothing to put aside, and keeps what was put there before.
     assert helpers.Checkpoint(folder, STEPS, SETTINGS).start_over() == 0
     assert capsys.readouterr().out == "" and (folder / "replaced" / "checkpoints").is_dir()
@@ -515,6 +519,21 @@ def test_networks_of_another_model_object_do_not_start_over(tmp_path):
     with pytest.raises(Refused, match="have been trained"):
         train(second, tmp_path / "second", 1)
     assert train(second, tmp_path / "first", 2) == STEPS  # from a checkpoint it goes on
+
+
+def test_a_step_that_fails_at_once_can_be_mended(tmp_path):
+    """The networks have not trained yet, so a new model may start with them."""
+
+    class Broken(ToyGAN):
+        def train_step(self, real_images):
+            raise AttributeError("a typo")
+
+    first = make_model(kind=Broken)
+    with pytest.raises(AttributeError, match="a typo"):
+        train(first, tmp_path, 1)
+    mended = ToyGAN(first.generator, first.discriminator, seed=SEED, previews=5)
+    mended.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02))
+    assert train(mended, tmp_path, 1) == 0
 
 
 def test_no_epochs_are_refused(tmp_path):

@@ -30,8 +30,12 @@ FILES = {  # in the run: as shipped
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="*", choices=FEATURE_MAPS, help="default: all")
-    for dataset in parser.parse_args().datasets or FEATURE_MAPS:
+    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(FEATURE_MAPS)}; default: all")
+    datasets = parser.parse_args().datasets
+    for dataset in datasets:
+        if dataset not in FEATURE_MAPS:
+            parser.error(f"{dataset} is none of {', '.join(FEATURE_MAPS)}.")
+    for dataset in datasets or FEATURE_MAPS:
         train(dataset)
 
 

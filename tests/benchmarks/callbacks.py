@@ -49,7 +49,7 @@ def measure(steps) -> tuple:
     run, images = helpers.open_run("fashion_mnist"), made_of_noise()
     model, batch_size = helpers.taught_model(SHAPE)
     checkpoint = helpers.Checkpoint(run.folder, steps, {})
-    callbacks = helpers.training_callbacks(run, images, checkpoint, 1 + EPOCHS)
+    callbacks = helpers.training_callbacks(run, images, checkpoint, epochs=EPOCHS + 2)
 
     def train(first_step, epochs):
         batches = helpers.training_batches(images.train_images, batch_size, 0, first_step)
@@ -76,9 +76,9 @@ def timed(callback, hook, spent):
     """The hook, which adds the seconds it takes to those spent."""
     action, what = getattr(callback, hook), (type(callback).__name__, hook)
 
-    def act(*arguments):
+    def act(*arguments, **named):
         start = time.perf_counter()
-        action(*arguments)
+        action(*arguments, **named)
         spent[what] += time.perf_counter() - start
 
     return act

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import helpers
+from helpers.hardware import computing_in
 
 BATCH_SIZE, CLASSES = 128, 10
 
@@ -73,11 +74,12 @@ def p_value(classes) -> float:
 
 def measure_speed(side, channels):
     images = np.random.default_rng(0).integers(0, 256, (10_000, side, side, channels), np.uint8)
-    batches = iter(helpers.training_batches(images, BATCH_SIZE, seed=0))
-    delivered = rate(lambda: next(batches), 300)
-    model, _ = helpers.taught_model((side, side, channels))
+    model, batch_size = helpers.taught_model((side, side, channels))
+    batches = iter(helpers.training_batches(images, batch_size, seed=0))
+    delivered = batch_size * rate(lambda: next(batches), 1000)
     model.make_train_function()
-    consumed = rate(lambda: model.train_function(batches), 20)
+    with computing_in(model.precision, *model.networks):
+        consumed = batch_size * rate(lambda: model.train_function(batches), 50)
     print(
         f"{side}x{side}x{channels}: the pipeline delivers {delivered:,.0f} images/s, training "
         f"takes {consumed:,.0f}: {delivered / consumed:.0f} times as many"
@@ -85,13 +87,13 @@ def measure_speed(side, channels):
 
 
 def rate(action, times) -> float:
-    """Images a second over `times` batches, after three to warm up."""
+    """How often a second, over so many times, after three to warm up."""
     for _ in range(3):
         action()
     start = time.perf_counter()
     for _ in range(times):
         action()
-    return times * BATCH_SIZE / (time.perf_counter() - start)
+    return times / (time.perf_counter() - start)
 
 
 def warm_up():

@@ -1,7 +1,7 @@
 """A peer for the speed of a step: lesson 3's networks in PyTorch, trained as in its DCGAN tutorial.
 
 The discriminator's step on real and on generated images, then the generator's through the new
-discriminator: one forward pass of the discriminator more than in lesson 4. Latents and images are
+discriminator: one forward pass of the discriminator more than in lesson 4. The real images are
 drawn once, for the time does not depend on them.
 """
 
@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 
-def make_step(shape, batch_size, latent_dim=100, feature_maps=64):
+def make_step(shape, batch_size):
+    latent_dim, feature_maps = 100, 64
     generator = build_generator(shape, latent_dim, feature_maps)
     discriminator = build_discriminator(shape, feature_maps)
     g_optimizer, d_optimizer = (

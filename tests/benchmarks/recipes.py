@@ -25,13 +25,14 @@ import numpy as np
 
 import helpers
 from helpers import metrics
+from helpers.environment import short
 from helpers.files import save_table
 from helpers.trainings import TABLE
 from tests.benchmarks import tutorial
 
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
-WHAT = ("dataset", "recipe", "seed", "interval")  # what names a row
+TRAINING = ("dataset", "recipe", "seed", "feature_maps")  # what names a training in the table
 
 
 def variant(**changes):
@@ -54,7 +55,9 @@ RECIPES = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recipes", nargs="+", choices=RECIPES)
-    parser.add_argument("--dataset", default="fashion_mnist")
+    parser.add_argument(
+        "--dataset", default="fashion_mnist", choices=("fashion_mnist", "mnist", "emoji")
+    )
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--feature-maps", type=int, default=64)
     length = parser.add_mutually_exclusive_group(required=True)
@@ -82,7 +85,18 @@ def train(arguments, recipe, seed):
     checkpoint = helpers.Checkpoint(run.folder, steps, {"recipe": recipe, "SEED": seed})
     first_step = checkpoint.restore(model)
     log = Log(checkpoint, start, arguments.minutes, scores)
-    log.about = {"dataset": dataset, "recipe": recipe, "seed": seed, "batch_size": batch_size}
+    log.about = {
+        "dataset": dataset,
+        "recipe": recipe,
+        "seed": seed,
+        "feature_maps": arguments.feature_maps,
+        "batch_size": batch_size,
+    }
+    if not first_step and any(training(row) == training(log.about) for row in read(TABLE)):
+        raise SystemExit(
+            f"{short(TABLE)} has rows of {dataset}, {recipe}, seed {seed}, but {short(run.folder)} "
+            "has no training to go on with; delete those rows to measure it anew."
+        )
     intervals = 100_000 if arguments.minutes else round(8 * arguments.epochs)
     if log.minutes_left() > 0 and first_step < intervals * steps:
         model.fit(
@@ -124,7 +138,7 @@ class Log(keras.callbacks.Callback):
         self.model.stop_training = self.minutes_left() <= 0
 
     def due(self, interval) -> bool:
-        """Whether this many intervals are one of 1, 2, 3, 5, 7, 10, ..."""
+        """Whether this many intervals are one of 1, 2, 3, 4, 5, 7, 9, 12, ..."""
         mark = 1
         while mark < interval:
             mark = max(mark + 1, int(mark * GROWTH))
@@ -133,7 +147,9 @@ class Log(keras.callbacks.Callback):
     def measure(self, interval, last=False):
         rows = read(TABLE)
         about = self.about | {"interval": interval}
-        if not interval or any(key(row) == key(about) for row in rows):
+        if not interval or any(
+            training(row) == training(about) and int(row["interval"]) == interval for row in rows
+        ):
             return
         began = time.perf_counter()
         row = about | {
@@ -187,8 +203,8 @@ class Scores:
         return found
 
 
-def key(row):
-    return tuple(str(row[name]) for name in WHAT)
+def training(row):
+    return tuple(str(row[name]) for name in TRAINING)
 
 
 def read(path) -> list[dict]:

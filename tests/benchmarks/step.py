@@ -147,10 +147,10 @@ def multiply_adds(network) -> int:
     return total
 
 
-def taps(large, small, kernel_size, stride=2) -> int:
+def taps(large, small, kernel_size) -> int:
     """How often a kernel at every second place of `large` pixels meets one, in one dimension."""
-    padding = max((small - 1) * stride + kernel_size - large, 0) // 2
-    places = np.arange(small)[:, None] * stride - padding + np.arange(kernel_size)
+    padding = max((small - 1) * 2 + kernel_size - large, 0) // 2
+    places = np.arange(small)[:, None] * 2 - padding + np.arange(kernel_size)
     return int(np.sum((places >= 0) & (places < large)))
 
 
