@@ -132,10 +132,11 @@ def test_trainings_are_measured_in_one_space():
     assert len({(row["recipe"], row["seed"], row["interval"]) for row in rows}) == len(rows)
 
 
-def test_the_course_is_better_than_the_plain_recipe_at_equal_time():
+@pytest.mark.parametrize("dataset, seconds", [("fashion_mnist", 240), ("emoji", 180)])
+def test_the_course_is_better_than_the_plain_recipe_at_equal_time(dataset, seconds):
+    trainings = helpers.load_trainings(dataset)
     course, plain = (
-        helpers.distances_after(helpers.load_trainings("fashion_mnist")[recipe], seconds=240)
-        for recipe in ("course", "plain")
+        helpers.distances_after(trainings[recipe], seconds) for recipe in ("course", "plain")
     )
     assert len(course) == len(plain) >= 3
     assert max(course) < min(plain)
