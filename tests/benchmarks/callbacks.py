@@ -9,10 +9,12 @@ and are not counted.
 """
 
 import argparse
+import io
 import os
 import tempfile
 import time
 from collections import Counter
+from contextlib import redirect_stdout
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,12 +32,12 @@ def main():
     parser.add_argument("--steps", type=int, default=200)
     steps = parser.parse_args().steps
     InteractiveShell.instance()  # without one, no picture is drawn
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):  # the bar
         os.environ["DCGAN_RUNS"] = folder
         seconds, batch_size, spent = measure(steps)
     training = seconds - sum(spent.values())
     epoch = training / (EPOCHS * steps) * (60_000 // batch_size)
-    print(f"\nan epoch of 60,000 images: {epoch:.1f} s, from {EPOCHS * steps} steps")
+    print(f"an epoch of 60,000 images: {epoch:.1f} s, from {EPOCHS * steps} steps")
     ends = {name: each / EPOCHS for (name, hook), each in spent.items() if hook == "on_epoch_end"}
     for name, each in ends.items():
         print(f"{name:12} {each:6.2f} s at the end of an epoch, {each / epoch:.2%} of it")
@@ -66,10 +68,10 @@ def measure(steps) -> tuple:
 
 
 def made_of_noise():
-    noise = np.random.default_rng(0).integers(0, 256, (Distance.IMAGES, *SHAPE), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (2, Distance.IMAGES, *SHAPE), np.uint8)
     card = {"dataset": "fashion_mnist", "title": "Fashion-MNIST", "image_shape": SHAPE}
     card |= {"labelled": True, "class_names": ["any"] * 10}
-    return SimpleNamespace(card=card, train_images=noise, test_images=noise)
+    return SimpleNamespace(card=card, train_images=noise[0], test_images=noise[1])
 
 
 def timed(callback, hook, spent):
