@@ -89,6 +89,7 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
         kernel_name="python3",
         progress_bar=False,
         coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # no word of the kernel's own on its connection
     )
     print(f"{notebook.stem} took {time.monotonic() - start:.0f} s", flush=True)
 
