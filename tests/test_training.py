@@ -521,6 +521,19 @@ def test_networks_of_another_model_object_do_not_start_over(tmp_path):
     assert train(second, tmp_path / "first", 2) == STEPS  # from a checkpoint it goes on
 
 
+def test_the_step_is_traced_once(tmp_path):
+    """TensorFlow runs the Python of a step when it traces it, and never again."""
+    runs = []
+
+    class Counting(ToyGAN):
+        def train_step(self, real_images):
+            runs.append(real_images.shape)
+            return super().train_step(real_images)
+
+    train(make_model(kind=Counting, memory=0.9), tmp_path, 3)
+    assert runs == [(BATCH, 8, 8, 1)]
+
+
 def test_a_step_that_fails_at_once_can_be_mended(tmp_path):
     """The networks have not trained yet, so a new model may start with them."""
 
