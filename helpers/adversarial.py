@@ -112,29 +112,35 @@ class AdversarialModel(keras.Model):
             )
         epoch, done = divmod(first_step, steps_per_epoch)
         options = {"shuffle": False, "verbose": 0} | options  # the batches have their order
+        with (
+            self._noting_whether_trained(),
+            postponed_interrupt() as self.interrupt,
+            computing_in(self.precision, *self.networks),
+        ):
+            if done and epoch < epochs:
+                rest = steps_per_epoch - done
+                with self._executing(math.gcd(rest, self.steps_per_execution)):
+                    super().fit(
+                        batches,
+                        steps_per_epoch=rest,
+                        initial_epoch=epoch,
+                        epochs=epoch + 1,
+                        **options,
+                    )
+                batches, epoch = batches.skip(rest), epoch + 1
+            return super().fit(
+                batches,
+                steps_per_epoch=steps_per_epoch,
+                initial_epoch=epoch,
+                epochs=epochs,
+                **options,
+            )
+
+    @contextmanager
+    def _noting_whether_trained(self):
+        """After the block, the generator knows it; the model of another cell may have it, too."""
         try:
-            with (
-                postponed_interrupt() as self.interrupt,
-                computing_in(self.precision, *self.networks),
-            ):
-                if done and epoch < epochs:
-                    rest = steps_per_epoch - done
-                    with self._executing(math.gcd(rest, self.steps_per_execution)):
-                        super().fit(
-                            batches,
-                            steps_per_epoch=rest,
-                            initial_epoch=epoch,
-                            epochs=epoch + 1,
-                            **options,
-                        )
-                    batches, epoch = batches.skip(rest), epoch + 1
-                return super().fit(
-                    batches,
-                    steps_per_epoch=steps_per_epoch,
-                    initial_epoch=epoch,
-                    epochs=epochs,
-                    **options,
-                )
+            yield
         finally:
             self.generator.has_trained = int(self.step) > 0
 

@@ -175,3 +175,14 @@ def test_the_runs_asked_for_are_trained(datasets, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["trained_run", *datasets])
     trained_run.main()
     assert trained == (datasets or ["fashion_mnist", "mnist", "emoji"])
+
+
+def test_runs_of_other_sets_are_refused_before_any_is_trained(monkeypatch, capsys):
+    monkeypatch.setenv("DCGAN_PROFILE", "full")  # which the import sets
+    from assets.make import trained_run
+
+    monkeypatch.setattr(trained_run, "train", lambda dataset: pytest.fail(dataset))
+    monkeypatch.setattr(sys, "argv", ["trained_run", "mnist", "cifar10"])
+    with pytest.raises(SystemExit):
+        trained_run.main()
+    assert "cifar10 is none of fashion_mnist, mnist, emoji." in capsys.readouterr().err

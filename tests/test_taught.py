@@ -93,3 +93,8 @@ def test_taught_model_has_the_networks_asked_for():
 
     assert convolutions(feature_maps=4) == [4, 8, 16]
     assert convolutions(feature_maps=6, smallest_side=7) == [6, 12]
+
+
+def test_taught_model_refuses_a_misspelt_change():
+    with pytest.raises(TypeError, match="learning_rate, memory, no memroy"):
+        helpers.taught_model((28, 28, 1), memroy=0.5)

@@ -51,7 +51,8 @@ def measure(steps) -> tuple:
     run, images = helpers.open_run("fashion_mnist"), made_of_noise()
     model, batch_size = helpers.taught_model(SHAPE)
     checkpoint = helpers.Checkpoint(run.folder, steps, {})
-    callbacks = helpers.training_callbacks(run, images, checkpoint, epochs=EPOCHS + 2)
+    # One epoch more than is trained, for the last of all measures a distance, due or not.
+    callbacks = helpers.training_callbacks(run, images, checkpoint, 1 + EPOCHS + 1)
 
     def train(first_step, epochs):
         batches = helpers.training_batches(images.train_images, batch_size, 0, first_step)

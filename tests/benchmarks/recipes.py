@@ -33,6 +33,7 @@ from tests.benchmarks import tutorial
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
 TRAINING = ("dataset", "recipe", "seed", "feature_maps")  # what names a training in the table
+MEASUREMENT = (*TRAINING, "interval")  # and what names a row
 
 
 def variant(**changes):
@@ -92,7 +93,7 @@ def train(arguments, recipe, seed):
         "feature_maps": arguments.feature_maps,
         "batch_size": batch_size,
     }
-    if not first_step and any(training(row) == training(log.about) for row in read(TABLE)):
+    if not first_step and in_table(log.about, TRAINING):
         raise SystemExit(
             f"{short(TABLE)} has rows of {dataset}, {recipe}, seed {seed}, but {short(run.folder)} "
             "has no training to go on with; delete those rows to measure it anew."
@@ -145,11 +146,8 @@ class Log(keras.callbacks.Callback):
         return mark == interval
 
     def measure(self, interval, last=False):
-        rows = read(TABLE)
         about = self.about | {"interval": interval}
-        if not interval or any(
-            training(row) == training(about) and int(row["interval"]) == interval for row in rows
-        ):
+        if not interval or in_table(about, MEASUREMENT):
             return
         began = time.perf_counter()
         row = about | {
@@ -157,7 +155,7 @@ class Log(keras.callbacks.Callback):
             "seconds": round(self.checkpoint.history[interval - 1]["seconds"], 1),
             **self.scores.of(self.model.average_generator, about["seed"], last),
         }
-        save_table(TABLE, [*rows, row])
+        save_table(TABLE, [*read(TABLE), row])
         print(
             f"{row['dataset']} {row['recipe']} {row['seed']}: {row['seconds']:.0f} s, "
             f"{row['images_seen']:,} images, distance {row['distance']:.2f}",
@@ -203,8 +201,9 @@ class Scores:
         return found
 
 
-def training(row):
-    return tuple(str(row[name]) for name in TRAINING)
+def in_table(about, names) -> bool:
+    """Whether a row of the table has, in the columns of these names, what `about` has."""
+    return any(all(row[name] == str(about[name]) for name in names) for row in read(TABLE))
 
 
 def read(path) -> list[dict]:
