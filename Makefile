@@ -61,14 +61,14 @@ endif
 	.venv-floor/bin/python -m assets.make.trained_run
 
 repository:
-	$(PYTHON) helpers/python_version.py
-	$(PYTHON) helpers/repository.py "$(SLUG)"
+	$(PYTHON) helpers/machine.py
+	$(PYTHON) assets/make/repository.py "$(SLUG)"
 
 clean-runs:
 	rm -rf runs
 
 .venv/installed: requirements.txt
-	$(PYTHON) helpers/python_version.py
+	$(PYTHON) helpers/machine.py
 	$(PYTHON) -m venv .venv
 	.venv/bin/python $(PIP_INSTALL) -r requirements.txt
 	touch $@
@@ -82,14 +82,14 @@ clean-runs:
 	touch $@
 
 .venv-floor/installed: requirements.txt requirements-floor.txt
-	$(PYTHON) helpers/python_version.py
+	$(PYTHON) helpers/machine.py
 	$(PYTHON) -m venv .venv-floor
 	.venv-floor/bin/python $(PIP_INSTALL) -r requirements.txt -r requirements-floor.txt
 	touch $@
 
 # tensorflow-datasets as Colab has it: there, but with a protobuf that it cannot be imported with.
 .venv-colab/installed: requirements-colab.txt
-	$(PYTHON) helpers/python_version.py
+	$(PYTHON) helpers/machine.py
 	$(PYTHON) -m venv .venv-colab
 	.venv-colab/bin/python $(PIP_INSTALL) -r requirements-colab.txt
 	.venv-colab/bin/python $(PIP_INSTALL) tensorflow-datasets==4.9.10 -c requirements-colab.txt

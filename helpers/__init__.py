@@ -1,27 +1,19 @@
-"""Plumbing shared by the five notebooks; what a lesson teaches stands in its notebook."""
+"""Plumbing shared by the lessons; what a lesson teaches stands in its notebook.
 
-from helpers.python_version import require_supported_python
+These are the names that lessons use. Importing installs nothing and styles nothing; it imports
+TensorFlow, with oneDNN and without its start-up lines.
+"""
 
-require_supported_python()
+from helpers.machine import import_tensorflow
 
-from helpers.environment import import_tensorflow
-from helpers.packages import require_packages
-
-require_packages()
 import_tensorflow()
 
-from helpers.adversarial import AdversarialModel
-from helpers.browser import download
-from helpers.callbacks import load_previews, training_callbacks
-from helpers.checkpoints import Checkpoint
-from helpers.defects import load_defects, plot_defects, smallest_noticed, unnoticed
+from helpers.data.images import normalise, resize, steps_per_epoch, training_batches
+from helpers.data.preparation import open_run, prepare
+from helpers.data.sources import SOURCES, load_source
 from helpers.drive import save_run
-from helpers.environment import ASSETS, describe_machine, short
-from helpers.exercises import check
-from helpers.features import FeatureSpace, feature_space
-from helpers.files import load_json, load_model, load_table, save_json, save_model, sha256
-from helpers.hardware import training_options
-from helpers.metrics import (
+from helpers.evaluation.features import FeatureSpace, feature_space
+from helpers.evaluation.metrics import (
     class_counts,
     class_divergence,
     classes_covered,
@@ -35,13 +27,25 @@ from helpers.metrics import (
     precision_recall,
     standard_error,
 )
+from helpers.evaluation.results import load_defects, plot_defects, smallest_noticed, unnoticed
+from helpers.evaluation.scores import print_scores, score
+from helpers.evaluation.trainings import (
+    distances_after,
+    load_trainings,
+    plot_trainings,
+    seconds_until,
+)
+from helpers.files import load_json, load_model, load_table, save_json, save_model, sha256
+from helpers.machine import ASSETS, short
 from helpers.networks import (
     default_feature_maps,
     load_networks,
     load_trained,
     shipped_run,
+    taught,
 )
-from helpers.pictures import (
+from helpers.notebook import check, download, set_up
+from helpers.plots import (
     BLACK,
     BLUE,
     GREEN,
@@ -54,14 +58,9 @@ from helpers.pictures import (
     save_png,
     show_gif,
     show_images,
-    use_course_style,
+    to_uint8,
 )
-from helpers.pipeline import normalise, steps_per_epoch, to_uint8, training_batches
-from helpers.pixels import resize
-from helpers.preparation import open_run, prepare
-from helpers.scores import print_scores, score
-from helpers.sources import SOURCES, load_source
-from helpers.taught import taught, taught_model
-from helpers.trainings import distances_after, load_trainings, plot_trainings, seconds_until
-
-use_course_style()
+from helpers.training.callbacks import load_previews, training_callbacks
+from helpers.training.checkpoints import Checkpoint
+from helpers.training.model import AdversarialModel
+from helpers.training.options import training_options

@@ -15,9 +15,9 @@ import nbformat
 import papermill
 
 from helpers import open_run, short
-from helpers.environment import ROOT
-from helpers.files import replacing
-from helpers.sources import find_path, is_known
+from helpers.data.sources import find_path, is_known
+from helpers.files import atomic_write
+from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -73,7 +73,7 @@ def execute_in_place(runs: str | None) -> None:
             execute(notebook, copy, {})
             content = nbformat.read(copy, as_version=4)
             tidy(content)
-            with replacing(notebook) as partial:
+            with atomic_write(notebook) as partial:
                 nbformat.write(content, partial)
 
 

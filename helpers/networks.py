@@ -1,13 +1,45 @@
 """Which networks a notebook works with: the learner's, new ones, or the shipped ones."""
 
+import json
+import linecache
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 
-from helpers.environment import ASSETS, short
+from helpers.data.sources import SOURCES
 from helpers.files import load_model
-from helpers.sources import SOURCES
-from helpers.taught import taught
+from helpers.machine import ASSETS, ROOT, short
+
+
+def taught(notebook: str) -> SimpleNamespace:
+    """Run the cells of a notebook that are tagged `taught` and return the names they define.
+
+    Args:
+        notebook: file name without ending, for instance "03_architecture".
+
+    Raises:
+        FileNotFoundError: there is no such notebook.
+        ValueError: the notebook has no tagged cell.
+    """
+    path = ROOT / "notebooks" / f"{notebook}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no notebook {path.name} in notebooks/.")
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    sources = [
+        "".join(cell["source"]) for cell in cells if "taught" in cell["metadata"].get("tags", [])
+    ]
+    if not sources:
+        raise ValueError(
+            f"{path.name} has no cell tagged 'taught', so it shares nothing."
+        )
+    names = {"__name__": notebook}
+    for number, source in enumerate(sources):
+        # Known to linecache, so that error messages show the lines of the cell.
+        label = f"<{path.name}, taught cell {number + 1}>"
+        linecache.cache[label] = (len(source), None, source.splitlines(keepends=True), label)
+        exec(compile(source, label, "exec"), names)
+    return SimpleNamespace(**{k: v for k, v in names.items() if not k.startswith("__")})
 
 
 def default_feature_maps(run, image_shape) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 from helpers.files import load_arrays
 
 PARAMETERS = {"EPOCHS": 12, "BATCH_SIZE": 32}  # 16 steps an epoch in profile tiny

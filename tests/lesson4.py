@@ -9,7 +9,7 @@ import sys
 
 import nbformat
 
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")
 PARAMETERS = ("parameters", "further-parameters")

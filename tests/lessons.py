@@ -4,7 +4,7 @@ import nbformat
 import numpy as np
 
 import helpers
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 RUN = "fashion_mnist-28-tiny"

@@ -9,7 +9,7 @@ from PIL import Image
 
 import helpers
 from assets.make import emoji
-from helpers.environment import ASSETS
+from helpers.machine import ASSETS
 from helpers.files import load_arrays, sha256
 
 EMOJI = ASSETS / "datasets" / "emoji.npz"

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import helpers
-from helpers.adversarial import AdversarialModel
-from helpers.checkpoints import _sha256
-from helpers.environment import current_profile
-from helpers.files import load_arrays, load_table, replacing, save_arrays, save_model
+from helpers.training.model import AdversarialModel
+from helpers.training.checkpoints import _sha256
+from helpers.machine import current_profile
+from helpers.files import load_arrays, load_table, atomic_write, save_arrays, save_model
 
 GRAY = np.zeros((4, 8, 8, 1), np.uint8)
 
@@ -28,7 +28,7 @@ def assert_clear(action, kind, parts, tmp_path):
     message = str(caught.value)
     assert "\n" not in message and len(message) < 300, message
     assert message[0] != "[" and message.endswith("."), message  # not "[Errno 2] …"
-    assert str(tmp_path) not in message and str(helpers.environment.ROOT) not in message, message
+    assert str(tmp_path) not in message and str(helpers.machine.ROOT) not in message, message
     for part in parts:
         assert part in message, f"{part!r} is not in {message!r}"
 
@@ -301,7 +301,7 @@ def test_full_disk_and_unwritable_folder(tmp_path):
     helpers.save_json(path, {"earlier": True})
 
     def fill_disk():
-        with replacing(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("half")
             raise OSError(errno.ENOSPC, "No space left on device", str(partial))
 

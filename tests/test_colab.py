@@ -17,7 +17,7 @@ from lessons import NOTEBOOKS, RUN, edit_the_generator, edited_shapes, printed, 
 
 import helpers
 from helpers import browser, environment, packages
-from helpers.environment import ROOT, current_profile
+from helpers.machine import ROOT, current_profile
 
 STAND_IN = ROOT / "tests" / "colab_stand_in"
 LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import helpers
-from helpers.environment import PROFILES, ROOT
+from helpers.machine import PROFILES, ROOT
 from helpers.repository import current_slug
-from helpers.sources import SOURCES
+from helpers.data.sources import SOURCES
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = ROOT / "README.md"

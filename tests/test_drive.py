@@ -14,7 +14,7 @@ import pytest
 
 import helpers
 from helpers import callbacks, drive
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 RUN = "mnist-28-tiny"
 FIRST, SECOND, THIRD, FOURTH = (f"{RUN}.{number:04d}.zip" for number in (1, 2, 3, 4))
@@ -590,7 +590,7 @@ def test_a_folder_that_cannot_be_made_costs_a_line(in_colab, colab, mount, monke
 
 def test_pictures_on_drive_are_opened_and_no_folder_takes_their_name(colab, mount, monkeypatch):
     monkeypatch.setattr(drive, "MOUNT_POINT", str(mount))
-    monkeypatch.setattr("helpers.preparation.MOUNT_POINT", str(mount))
+    monkeypatch.setattr("helpers.data.preparation.MOUNT_POINT", str(mount))
     mounted = []
     colab(mounted.append)
     with pytest.raises(ValueError, match="There is no data set"):
@@ -608,8 +608,8 @@ def test_half_a_path_is_refused(folder):
 def test_training_copies_now_and_then(run, monkeypatch):
     now = [0.0]
     copies = []
-    monkeypatch.setattr("helpers.callbacks.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("helpers.callbacks.save_run", lambda run: copies.append(now[0]))
+    monkeypatch.setattr("helpers.training.callbacks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("helpers.training.callbacks.save_run", lambda run: copies.append(now[0]))
     callback = callbacks.SaveToDrive(run)
     callback.on_train_begin()
     for now[0] in (50, 119, 121, 130, 240, 242):

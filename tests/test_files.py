@@ -21,7 +21,7 @@ def test_replacing_keeps_the_earlier_file(error, earlier, tmp_path):
     path = tmp_path / "scores.json"
     if earlier:
         path.write_text("earlier")
-    with pytest.raises(error), files.replacing(path) as partial:
+    with pytest.raises(error), files.atomic_write(path) as partial:
         partial.write_text("half")
         raise error("broken off")
     assert names(tmp_path) == (["scores.json"] if earlier else [])
@@ -30,7 +30,7 @@ def test_replacing_keeps_the_earlier_file(error, earlier, tmp_path):
 
 def test_replacing_shows_nothing_before_the_end(tmp_path):
     path = tmp_path / "new folder" / "scores.json"
-    with files.replacing(path) as partial:
+    with files.atomic_write(path) as partial:
         partial.write_text("whole")
         assert not path.exists() and partial.parent == path.parent
         assert partial.suffix == path.suffix
@@ -51,7 +51,7 @@ def test_reader_of_the_earlier_file_is_not_disturbed(tmp_path):
 def test_block_that_writes_nothing_is_an_error(tmp_path):
     path = tmp_path / "scores.json"
     path.write_text("earlier")
-    with pytest.raises(OSError, match=r"scores\.json"), files.replacing(path):
+    with pytest.raises(OSError, match=r"scores\.json"), files.atomic_write(path):
         pass
     assert path.read_text() == "earlier"
 

@@ -16,7 +16,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 import helpers
-from helpers.environment import current_profile
+from helpers.machine import current_profile
 from helpers.files import load_arrays, load_json
 
 KILLED = {"EPOCHS": 4, "BATCH_SIZE": 32}  # small batches: an epoch has a middle
@@ -147,7 +147,7 @@ def test_a_finished_training_is_not_repeated(alone):
     trained = weights(alone.run / "generator_trained.keras")
     saved = newest_checkpoint(alone.run)
     for index, weight in enumerate(trained):
-        np.testing.assert_array_equal(weight, saved[f"average_generator/{index:03d}"])
+        np.testing.assert_array_equal(weight, saved[f"ema_generator/{index:03d}"])
 
 
 def test_more_epochs_do_not_make_the_notebook_larger(alone, tmp_path):

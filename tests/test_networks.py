@@ -11,7 +11,7 @@ import pytest
 
 import helpers
 from helpers import networks
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 SHAPE = (8, 8, 1)
 LESSON = helpers.taught("03_architecture")

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 import helpers
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TAGS = {"setup", "parameters", "further-parameters", "taught", "nbval-check-output"}

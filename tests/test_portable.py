@@ -7,7 +7,7 @@ import os
 import pytest
 
 from helpers import files
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 SOURCES = sorted((ROOT / "helpers").glob("*.py"))
 POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios"}

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from helpers import repository
-from helpers.environment import ROOT
+from helpers.machine import ROOT
 
 LINK = re.compile(
     r"(?:github\.com/|/github/)([\w-]+/[\w.-]+)/(?:blob|issues|actions|archive|tree)/"

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from helpers import ASSETS, load_source, normalise, save_json, save_model, sha256, short
-from helpers.own_classifier import FEATURES, build_classifier
+from helpers.evaluation.classifier import FEATURES, build_classifier
 
 DATASETS = ("fashion_mnist", "mnist")
 EPOCHS = 8

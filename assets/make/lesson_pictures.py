@@ -10,8 +10,8 @@ import nbformat
 import numpy as np
 from PIL import Image
 
-from helpers.environment import ASSETS, ROOT
-from helpers.pictures import save_png
+from helpers.machine import ASSETS, ROOT
+from helpers.plots import save_png
 
 WIDTH, HEIGHT = 300, 200
 PICTURES = {  # lesson: a line of the cell that shows it

@@ -21,7 +21,7 @@ import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 
 import helpers
-from helpers.callbacks import Distance
+from helpers.training.callbacks import Distance
 
 SHAPE = (28, 28, 1)
 EPOCHS = 2 * Distance.EVERY

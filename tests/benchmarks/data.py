@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import helpers
-from helpers.hardware import computing_in
+from helpers.training.options import computing_in
 
 BATCH_SIZE, CLASSES = 128, 10
 

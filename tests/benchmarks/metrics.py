@@ -31,7 +31,7 @@ def main():
         run = helpers.open_run("fashion_mnist")
         space = helpers.feature_space(run, helpers.prepare(run))
     images = np.random.default_rng(0).integers(0, 256, (3, count, 28, 28, 1), np.uint8)
-    space.describe(images[0][:1000])  # so that TensorFlow's own memory is not counted
+    space.extract_features(images[0][:1000])  # so that TensorFlow's own memory is not counted
     memory, clock, processor = Peak(), time.perf_counter(), time.process_time()
     scores = helpers.score({"random images": images[0]}, space, images[1], images[2])
     clock, processor = time.perf_counter() - clock, time.process_time() - processor

@@ -30,7 +30,7 @@ from helpers import (
     normalise,
     sha256,
 )
-from helpers.defects import NO_DEFECT, PLANTED_DEFECTS, load_defects
+from helpers.evaluation.results import NO_DEFECT, PLANTED_DEFECTS, load_defects
 from helpers.files import save_table
 
 DATASET = "fashion_mnist"
@@ -361,10 +361,10 @@ def main():
     names["discriminator"] = "the shipped discriminator", sha256(path)[:12]
     names["pixels"] = "pixels", ""
 
-    def describe(images, copies=False):
+    def extract_features(images, copies=False):
         description = {}
         for kind, space in spaces.items():
-            description[kind], probabilities = space.describe(images)
+            description[kind], probabilities = space.extract_features(images)
             if probabilities is not None:
                 description["probabilities"] = probabilities
         logits = [

@@ -25,9 +25,9 @@ import numpy as np
 
 import helpers
 from helpers import metrics
-from helpers.environment import short
+from helpers.machine import short
 from helpers.files import save_table
-from helpers.trainings import TABLE
+from helpers.evaluation.trainings import TABLE
 from tests.benchmarks import tutorial
 
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
@@ -153,7 +153,7 @@ class Log(keras.callbacks.Callback):
         row = about | {
             "images_seen": interval * self.checkpoint.steps_per_epoch * about["batch_size"],
             "seconds": round(self.checkpoint.history[interval - 1]["seconds"], 1),
-            **self.scores.of(self.model.average_generator, about["seed"], last),
+            **self.scores.of(self.model.ema_generator, about["seed"], last),
         }
         save_table(TABLE, [*read(TABLE), row])
         print(
@@ -170,15 +170,15 @@ class Scores:
 
     def __init__(self, images, space):
         self.images, self.space = images, space
-        self.count = len(images.test_images)
-        self.real, self.real_probabilities = space.describe(images.test_images)
+        self.count = len(images.held_out_images)
+        self.real, self.real_probabilities = space.extract_features(images.held_out_images)
 
     def of(self, generator, seed, copies) -> dict:
         """Columns of the table; those of copies, which take longer, where they are asked for."""
         rng = np.random.default_rng([seed, 1])
         latents = rng.standard_normal((self.count, generator.input_shape[-1])).astype(np.float32)
         drawn = helpers.to_uint8(generator.predict(latents, batch_size=500, verbose=0))
-        features, probabilities = self.space.describe(drawn)
+        features, probabilities = self.space.extract_features(drawn)
         found = {
             "images": self.count,
             "space": self.space.sha256,
@@ -195,7 +195,7 @@ class Scores:
         if copies:
             train = self.images.train_images
             nearest, _ = metrics.nearest_distances(drawn, train)
-            honest, _ = metrics.nearest_distances(self.images.test_images, train)
+            honest, _ = metrics.nearest_distances(self.images.held_out_images, train)
             found["memorisation"] = metrics.nearer_probability(nearest, honest)[0]
             found["near_copies"] = metrics.near_copies(nearest, honest)[0]
         return found

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 import helpers
-from helpers.hardware import computing_in
+from helpers.training.options import computing_in
 from tests.benchmarks import tutorial
 
 SHAPES = {(28, 28, 1): 128, (64, 64, 3): 32}  # with their batches

@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
-from helpers.environment import ROOT
-from helpers.pictures import image_grid
+from helpers.machine import ROOT
+from helpers.plots import image_grid
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

@@ -1,0 +1,1 @@
+"""Lesson 2: from a source to prepared images and their card."""

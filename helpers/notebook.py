@@ -1,0 +1,79 @@
+"""What a lesson and its learner exchange: answers that are checked, a download, plain refusals."""
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from IPython.display import HTML, display
+
+from helpers.files import require_file
+from helpers.machine import ROOT, describe_machine, hosting, short
+from helpers.plots import use_course_style
+
+
+class _Sentence(Exception):
+    def _render_traceback_(self):  # what IPython asks for
+        return [str(self)]
+
+
+class Stopped(_Sentence):
+    """A training was ended early; a notebook shows the sentence alone, without a traceback."""
+
+
+class Refused(_Sentence, ValueError):
+    """Something cannot go on with what it was given; shown likewise."""
+
+
+def check(answer, expected=None, *, passes=None, tolerance=0.0, hint="") -> None:
+    """Compare a learner's answer with the truth and print the verdict in one line.
+
+    Args:
+        answer: the learner's answer; None counts as unanswered.
+        expected: the truth, computed by the cell that calls; numbers, arrays, text or shapes.
+        passes: instead of `expected`, a function of the answer that returns True when it is right.
+        tolerance: largest difference to a number or array that still counts as right.
+        hint: one sentence shown with "Not yet".
+    """
+    if answer is None:
+        print("Unanswered: replace None with your answer and run the cell again.")
+        return
+    try:
+        if passes is not None:
+            right = bool(passes(answer))
+        elif isinstance(expected, str):
+            right = str(answer).strip().lower() == expected.lower()
+        else:
+            right = np.shape(answer) == np.shape(expected) and np.allclose(
+                np.asarray(answer, float), np.asarray(expected, float), rtol=0, atol=tolerance
+            )
+        problem = ""
+    except Exception as error:  # a learner's function may fail in any way
+        reason = " ".join(str(error).split())
+        right, problem = False, f" Your answer raised {type(error).__name__}: {reason}."
+    print("Right." if right else f"Not yet.{problem} {hint}".rstrip())
+
+
+def download(path) -> None:
+    """Send a file to the browser in Colab; elsewhere show a link, or say where the file is.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    require_file(path)
+    if hosting() == "Colab":
+        from google.colab import files
+
+        files.download(str(path))
+    elif path.is_relative_to(ROOT):  # what Jupyter can serve
+        link = Path(os.path.relpath(path)).as_posix()
+        display(HTML(f'<a href="{quote(link)}" download>{short(path)}</a>'))
+    else:
+        print(f"The file is {short(path)}.")
+
+
+def set_up() -> None:
+    """The start of every lesson: figures in the course's style, and a word about the machine."""
+    use_course_style()
+    describe_machine()

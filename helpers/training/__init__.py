@@ -1,0 +1,1 @@
+"""Lesson 4: the adversarial pair under `fit`, and what is saved and shown of it."""

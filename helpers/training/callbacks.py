@@ -1,0 +1,331 @@
+"""Keras callbacks of notebook 4: what is seen, what is saved, and what stops a training."""
+
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from IPython import get_ipython
+from IPython.display import display
+
+from helpers.data.images import normalise
+from helpers.drive import save_run
+from helpers.evaluation.features import circumstances, feature_space, figure
+from helpers.evaluation.metrics import frechet_distance
+from helpers.files import atomic_write
+from helpers.machine import short
+from helpers.notebook import Refused, Stopped
+from helpers.plots import image_grid, live_picture, png, to_uint8
+from helpers.training.checkpoints import best_epoch
+from helpers.training.history import diagnose
+from helpers.training.options import standard_normal
+
+
+class Previews(keras.callbacks.Callback):
+    """Save the images of the preview latents after each epoch, and log their variety.
+
+    Files are `previews/epoch_0007.npy` in the run's folder, uint8 (previews, H, W, C); epoch 0 is
+    the untrained generator. The variety is the standard deviation over the images, averaged over
+    the pixels, as a share of the training images'.
+
+    Args:
+        folder: the run's folder.
+        images: training images, uint8 (N, H, W, C).
+        steps_per_epoch: training steps of one epoch.
+
+    Raises:
+        Refused: from `fit`; the generator's images are no images.
+    """
+
+    def __init__(self, folder, images, steps_per_epoch):
+        super().__init__()
+        self.folder = Path(folder) / "previews"
+        self.steps_per_epoch = steps_per_epoch
+        some = images[:: max(1, len(images) // 1000)]  # of all classes, however they are stored
+        self.real_deviation = _deviation(some)
+        self.images = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.images is None:  # the state that this training starts from
+            self.draw()
+            if int(self.model.step) % self.steps_per_epoch == 0:
+                self.save(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.draw()
+        self.save(epoch + 1)
+        logs["pixel_std"] = _deviation(self.images) / self.real_deviation
+
+    def draw(self):
+        self.images = _as_pictures(self.model.preview())
+
+    def save(self, epoch):
+        with atomic_write(self.folder / f"epoch_{epoch:04d}.npy") as partial:
+            np.save(partial, self.images)
+
+
+def _as_pictures(images) -> np.ndarray:
+    """What a generator returns as uint8 (N, H, W, C); refuses what no picture can be made of."""
+    images = np.asarray(images)
+    if not np.abs(images).max() <= 1.001:  # so is nan
+        raise Refused(
+            f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
+            "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
+            "learning rates. The last finished epoch is saved."
+        )
+    return to_uint8(images)
+
+
+def _deviation(images) -> float:
+    return max(float(normalise(images).numpy().std(axis=0).mean()), 1e-6)
+
+
+def load_previews(folder, epochs: int) -> np.ndarray:
+    """The saved previews of epochs 0 to `epochs`, uint8 (epochs + 1, previews, H, W, C).
+
+    Raises:
+        FileNotFoundError: the picture of an epoch is missing.
+    """
+    frames = []
+    for epoch in range(epochs + 1):
+        path = Path(folder) / "previews" / f"epoch_{epoch:04d}.npy"
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{short(path)} is missing, so the GIF would have a gap; train this run again with "
+                "RESUME = False or choose another RUN_NAME."
+            )
+        try:
+            frames.append(np.load(path))
+        except Exception as error:  # NumPy and zipfile raise many kinds for a bad file
+            raise ValueError(
+                f"{short(path)} is damaged; train this run again with RESUME = False."
+            ) from error
+    return np.stack(frames)
+
+
+class Distance(keras.callbacks.Callback):
+    """Log the Fréchet distance of generated to held-out images as `distance`.
+
+    It is measured every third epoch and at the last one; in between, nan is logged. The latents
+    are the same each time. So are the held-out images and the feature space, a classifier where
+    there is one and else random convolutions: InceptionV3 would take too long. Up to 2,000 images
+    of each kind are compared, fewer where fewer are held out, none where that is one.
+
+    The circumstances go to `checkpoint.floor`, with what as many training images score. A training
+    that is resumed under others says so and measures no more: its curve would mean nothing.
+
+    Args:
+        run, images: whose feature space it is; `images` as `prepare` gives them.
+        checkpoint: the `Checkpoint` of this training.
+        epochs: to train in all.
+
+    Raises:
+        OSError: from `fit`; a classifier of these images cannot be saved.
+        Refused: from `fit`; the generator's images are no images.
+    """
+
+    EVERY = 3  # epochs
+    IMAGES = 2000
+    BLOCK = 100  # images generated at once; bounds the memory
+
+    def __init__(self, run, images, checkpoint, epochs):
+        super().__init__()
+        self.run, self.images = run, images
+        self.checkpoint, self.epochs = checkpoint, epochs
+        self.count = min(self.IMAGES, len(images.held_out_images), len(images.train_images))
+        self.begun = False
+        self.space = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self.begun:  # only where there is an epoch to train
+            self.begin()
+            self.begun = True
+
+    def begin(self):
+        if self.count < 2:
+            print("No distance to real pictures is measured: too few images are held out.")
+            return
+        space = feature_space(self.run, self.images, "classifier")
+        self.real = space.extract_features(_evenly(self.images.held_out_images, self.count))[0]
+        seed = int(self.model.seed)
+        self.latents = standard_normal((self.count, self.model.latent_dim), (seed, -2))
+        before = self.checkpoint.floor if best_epoch(self.checkpoint.history) else None
+        now = figure(0, space, self.count, self.count, seed)
+        if before and before | {"value": 0.0} != now:
+            print(
+                f"No distance is measured any more: until now it was that of "
+                f"{circumstances(before)}; now it would be that of {circumstances(now)}."
+            )
+            return
+        if not before:
+            train = space.extract_features(_evenly(self.images.train_images, self.count))[0]
+            self.checkpoint.floor = now | {"value": frechet_distance(train, self.real)}
+        self.space = space
+
+    def on_epoch_end(self, epoch, logs=None):
+        due = (epoch + 1) % self.EVERY == 0 or epoch + 1 == self.epochs
+        logs["distance"] = self.measure() if due and self.space else math.nan
+
+    def measure(self) -> float:
+        """The distance of the generator as it is now, in squared units of the features."""
+        draw = self.model.ema_generator
+        pictures = [
+            _as_pictures(draw(self.latents[at : at + self.BLOCK], training=False))
+            for at in range(0, self.count, self.BLOCK)
+        ]
+        return frechet_distance(self.space.extract_features(np.concatenate(pictures))[0], self.real)
+
+
+def _evenly(images, count):
+    """`count` of the images, evenly spaced, so of all classes however they are stored."""
+    return images[np.linspace(0, len(images) - 1, count).astype(int)]
+
+
+class LiveView(keras.callbacks.Callback):
+    """Previews and curves in one picture, and one progress bar, both updated in place.
+
+    The first diagnosis (`helpers.training.history`) is printed.
+
+    Args:
+        previews: the `Previews` of this training.
+        checkpoint: its `Checkpoint`.
+        epochs: to train in all.
+    """
+
+    def __init__(self, previews, checkpoint, epochs):
+        super().__init__()
+        self.previews, self.checkpoint, self.epochs = previews, checkpoint, epochs
+        self.shown = self.bar = None
+        self.diagnosis = ""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.bar is None:
+            self.draw()
+            self.first_step = int(self.model.step)
+            steps = self.epochs * self.checkpoint.steps_per_epoch - self.first_step
+            self.bar = keras.utils.Progbar(steps, width=20)
+        self.done = int(self.model.step) - self.first_step
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.update(self.done + batch + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.draw()
+        if not self.diagnosis:
+            self.diagnosis = diagnose(self.checkpoint.history)
+            if self.diagnosis:
+                good = self.checkpoint.healthy
+                print(f"\n{self.diagnosis}" + f" The last good state is {good}." * bool(good))
+
+    def draw(self):
+        if get_ipython() is None:  # a script has no cell to show it in
+            return
+        images, rows = self.previews.images, self.checkpoint.history
+        grid = image_grid(images, scale=2 if images.shape[1] < 64 else 1)
+        picture = png(live_picture(grid, rows, self.epochs, self.checkpoint.floor))
+        if self.shown is None:
+            self.shown = display(picture, display_id=True)
+        else:
+            self.shown.update(picture)
+
+
+class SaveToDrive(keras.callbacks.Callback):
+    """Copy the run to Drive after an epoch, at most every two minutes, if it has a folder there."""
+
+    SECONDS = 120
+
+    def __init__(self, run):
+        super().__init__()
+        self.run = run
+
+    def on_train_begin(self, logs=None):
+        self.saved = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if time.monotonic() - self.saved >= self.SECONDS:
+            save_run(self.run)
+            self.saved = time.monotonic()
+
+
+class StopButton(keras.callbacks.Callback):
+    """The interrupt of a kernel, or Ctrl-C: finish the step, save, and end with one line.
+
+    Raises:
+        Stopped: from `fit`.
+    """
+
+    def __init__(self, checkpoint, run, epochs):
+        super().__init__()
+        self.checkpoint, self.run, self.epochs = checkpoint, run, epochs
+
+    def on_train_batch_end(self, batch, logs=None):
+        # After the last step of an epoch, the epoch is ended first.
+        if self.model.interrupt.is_set() and batch + 1 < self.params["steps"]:
+            self.checkpoint.save(self.model)
+            self.stop()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.model.interrupt.is_set() and epoch + 1 < self.epochs:
+            self.stop()
+
+    def stop(self):
+        save_run(self.run)
+        step = int(self.model.step)
+        epoch = math.ceil(step / self.checkpoint.steps_per_epoch)
+        raise Stopped(
+            f"Stopped at step {step}, in epoch {epoch}; all is saved. "
+            "To go on, run this cell again with RESUME = True."
+        )
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """End the training at the first step whose loss is not a finite number.
+
+    The model goes back to the last checkpoint.
+
+    Raises:
+        Stopped: from `fit`; names the loss and the step and says what to try.
+    """
+
+    def __init__(self, checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                step = int(self.model.step)
+                if self.checkpoint.used and self.checkpoint.restore(self.model):
+                    state = f"The networks are back in the state after step {int(self.model.step)}."
+                else:
+                    state = "Nothing is saved yet, so run all cells from the top for new networks."
+                raise Stopped(
+                    f"{name} became {value} at step {step} (epoch {self.epoch + 1}). {state} Take "
+                    "smaller learning rates, in a new run (RUN_NAME), and check that the images "
+                    "lie in [-1, 1]."
+                )
+
+
+def training_callbacks(run, images, checkpoint, epochs: int) -> list:
+    """The callbacks of notebook 4, in the order in which they build on each other.
+
+    Args:
+        run: the run whose folder is written to.
+        images: its images, as `prepare` gives them.
+        checkpoint: its `Checkpoint`.
+        epochs: to train in all.
+    """
+    previews = Previews(run.folder, images.train_images, checkpoint.steps_per_epoch)
+    return [
+        StopAtNaN(checkpoint),
+        previews,
+        Distance(run, images, checkpoint, epochs),
+        checkpoint,
+        LiveView(previews, checkpoint, epochs),
+        SaveToDrive(run),
+        StopButton(checkpoint, run, epochs),
+    ]

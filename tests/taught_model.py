@@ -1,0 +1,50 @@
+"""Lesson 4's model on lesson 3's networks, for tests and benchmarks."""
+
+from helpers import taught, training_options
+
+
+def taught_model(
+    image_shape,
+    recipe="course",
+    feature_maps=64,
+    smallest_side=4,
+    seed=0,
+    precision="auto",
+    **changes,
+):
+    """Lesson 4's model on lesson 3's networks, compiled as lesson 4 does it.
+
+    It prints the line about precision that lesson 4 prints.
+
+    Args:
+        image_shape: (height, width, channels).
+        recipe: of lesson 4's `RECIPES`.
+        feature_maps: of the layers beside the image, in both networks.
+        smallest_side: pixels, see lesson 3's `build_discriminator`.
+        seed: of the latents; the networks' weights depend on Keras's own.
+        precision: as lesson 4's `PRECISION`.
+        changes: of the recipe's entries, `batch_size`, `learning_rate` or `memory`.
+
+    Returns:
+        The `DCGAN`, and the recipe's batch size.
+
+    Raises:
+        KeyError: there is no such recipe.
+        TypeError: a change is of no entry of the recipe.
+    """
+    architecture, training = taught("03_architecture"), taught("04_training")
+    recipe = training.RECIPES[recipe]
+    if unknown := changes.keys() - recipe.keys():
+        raise TypeError(f"A recipe has {', '.join(recipe)}, no {', '.join(sorted(unknown))}.")
+    recipe = recipe | changes
+    model = training.DCGAN(
+        architecture.build_generator(image_shape, feature_maps=feature_maps),
+        architecture.build_discriminator(
+            image_shape, feature_maps=feature_maps, smallest_side=smallest_side
+        ),
+        seed=seed,
+        memory=recipe["memory"],
+    )
+    optimizers = [training.make_optimizer(recipe["learning_rate"]) for _ in range(2)]
+    model.compile(*optimizers, **training_options(model, steps_per_epoch=1, precision=precision))
+    return model, recipe["batch_size"]
