@@ -101,7 +101,7 @@ def show_images(images, titles=None, columns=None, title=None) -> None:
         grid = image_grid(images, columns)
         height = width * grid.shape[0] / grid.shape[1] + (0.4 if title else 0)
         figure, axes = plt.subplots(figsize=(width, height))
-        axes.imshow(grid, vmin=0, vmax=255)
+        axes.imshow(grid, cmap="gray", vmin=0, vmax=255)
         axes.axis("off")
     else:
         columns = columns or math.ceil(math.sqrt(len(images)))
@@ -112,7 +112,7 @@ def show_images(images, titles=None, columns=None, title=None) -> None:
         for cell in axes.flat:
             cell.axis("off")
         for cell, image, text in zip(axes.flat, images, titles):
-            cell.imshow(image_grid(image[None], gap=0), vmin=0, vmax=255)
+            cell.imshow(image_grid(image[None], gap=0), cmap="gray", vmin=0, vmax=255)
             cell.set_title(text, fontsize=11)
     if title:
         figure.suptitle(title)
@@ -128,7 +128,7 @@ def plot_history(history, floor=None, caption="", title="") -> None:
             {"value": …, "generated": number of images}; both are drawn below.
         caption: a line below the distances, such as what they were measured in.
     """
-    figure = plt.figure(figsize=(9, 6.4 if floor else 3.6))
+    figure = plt.figure(figsize=(9, 6.4 if floor else 3.6), layout="constrained")
     figure.get_layout_engine().set(wspace=0.08)
     if floor:
         *axes, below = figure.subplot_mosaic("ab;cc").values()
@@ -199,7 +199,7 @@ def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
         uint8 (height, at least 480, width + 420, 3), of one size throughout a training.
     """
     height, dpi = max(grid.shape[0], 480), plt.rcParams["figure.dpi"]
-    figure = Figure(figsize=(420 / dpi, height / dpi), dpi=dpi)
+    figure = Figure(figsize=(420 / dpi, height / dpi), dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(3, 1, sharex=True)
     names = ("epoch", "discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")

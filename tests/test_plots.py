@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import helpers
-from helpers import pictures
+from helpers import plots
 
 RANDOM = np.random.default_rng(0)
 GRAY = RANDOM.integers(0, 200, (7, 5, 6, 1), np.uint8)
@@ -26,10 +26,15 @@ def figure(monkeypatch):
     plt.close("all")
 
 
-@pytest.mark.parametrize("images", [GRAY, GRAY[..., 0], COLOUR], ids=["gray", "no channel", "RGB"])
 @pytest.mark.parametrize(
-    ("columns", "gap", "layout"),
-    [(None, 2, (3, 3)), (7, 2, (1, 7)), (1, 0, (7, 1)), (4, 1, (2, 4)), (10, 3, (1, 10))],
+    ("images", "columns", "gap", "layout"),
+    [
+        (GRAY, None, 2, (3, 3)),
+        (GRAY[..., 0], 1, 0, (7, 1)),
+        (COLOUR, 4, 1, (2, 4)),
+        (COLOUR, 10, 3, (1, 10)),
+    ],
+    ids=["gray", "no channel", "RGB", "one row"],
 )
 def test_grid_places_every_pixel(images, columns, gap, layout):
     grid = helpers.image_grid(images, columns, gap)
@@ -47,11 +52,20 @@ def test_grid_places_every_pixel(images, columns, gap, layout):
     assert (rest == 255).all()
 
 
-@pytest.mark.parametrize("images", [GRAY, COLOUR], ids=["gray", "RGB"])
-def test_grid_of_floats_equals_grid_of_bytes(images):
-    grid = helpers.image_grid(images)
-    np.testing.assert_array_equal(helpers.image_grid(helpers.normalise(images)), grid)
-    np.testing.assert_array_equal(helpers.image_grid(helpers.normalise(images).numpy()), grid)
+def test_bytes_come_back_from_floats_and_other_floats_are_refused():
+    values = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(helpers.to_uint8(helpers.normalise(values)), values)
+    grid = helpers.image_grid(helpers.normalise(COLOUR))
+    np.testing.assert_array_equal(grid, helpers.image_grid(COLOUR))
+    for wrong, said in ((COLOUR / 1.0, "from 0 to 199"), ([[[np.nan]]], "from nan to nan")):
+        with pytest.raises(ValueError, match=f"^Images have values {said}; needed is float in"):
+            helpers.image_grid(wrong)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (2, 8, 8, 2), (0, 8, 8)])
+def test_shapes_that_make_no_grid_are_refused(shape):
+    with pytest.raises(ValueError, match=r"needed is \(N, H, W\), \(N, H, W, 1\) or"):
+        helpers.image_grid(np.zeros(shape, np.uint8))
 
 
 def test_grid_scales_by_whole_pixels():
@@ -60,12 +74,6 @@ def test_grid_scales_by_whole_pixels():
     for y in range(3):
         for x in range(3):
             np.testing.assert_array_equal(large[y::3, x::3], small)
-
-
-def test_grid_leaves_its_input_alone():
-    before = GRAY.copy()
-    helpers.image_grid(GRAY)[:] = 0
-    np.testing.assert_array_equal(GRAY, before)
 
 
 def read_gif(content):
@@ -104,11 +112,14 @@ def test_gif_keeps_gray_values_exactly():
     np.testing.assert_array_equal(back[1][..., 0], first[::-1])
 
 
-def test_gif_of_a_course_is_whole():
-    images = RANDOM.integers(0, 256, (60, 16, 28, 28, 1), np.uint8)
-    back, durations, _ = read_gif(helpers.encode_gif([helpers.image_grid(x) for x in images]))
-    assert len(back) == 60 and durations[-1] > durations[0]
-    np.testing.assert_array_equal(back[-1][..., 0], helpers.image_grid(images[-1]))
+@pytest.mark.parametrize(
+    "frames",
+    [[], [GRAY[0, ..., 0], GRAY[1]], [COLOUR[0] / 255], [COLOUR[0], COLOUR[0, :4]]],
+    ids=["none", "of one channel", "floats", "of two sizes"],
+)
+def test_frames_that_make_no_gif_are_refused(frames):
+    with pytest.raises(ValueError, match=r"^A GIF needs uint8 frames of one shape"):
+        helpers.encode_gif(frames)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +156,7 @@ def test_png_round_trip(tmp_path):
     grid = helpers.image_grid(COLOUR)
     helpers.save_png(tmp_path / "grid.png", grid)
     np.testing.assert_array_equal(iio.imread(tmp_path / "grid.png"), grid)
-    np.testing.assert_array_equal(iio.imread(pictures.png(grid).data), grid)
+    np.testing.assert_array_equal(iio.imread(plots.png(grid).data), grid)
 
 
 def test_show_images_draws_the_grid(figure):
@@ -171,23 +182,19 @@ def test_show_images_with_titles(images, figure):
         assert axes.images[0].get_clim() == (0, 255)
 
 
-def write_history(folder, history):
-    rows = [dict(zip(history, values)) for values in zip(*history.values())]
-    helpers.files.save_table(folder / "history.csv", rows)
+LOSSES = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
 
 
-def test_plot_history_draws_every_column(figure, tmp_path):
-    names = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
-    history = {"epoch": np.arange(1, 5), **{name: RANDOM.random(4) for name in names}}
-    write_history(tmp_path, history)
-    helpers.plot_history(tmp_path, title="Training")
-    assert len(figure().axes) == 2  # no distance is measured
+def test_plot_history_draws_every_column_with_its_equilibrium(figure):
+    history = {"epoch": np.arange(1, 5), **{name: RANDOM.random(4) for name in LOSSES}}
+    helpers.plot_history(history, title="Training")
+    assert len(figure().axes) == 2 and figure().get_suptitle() == "Training"
     drawn = {}
     for axes in figure().axes:
         levels = [float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == ":"]
         curves = [line for line in axes.lines if line.get_linestyle() != ":"]
         drawn |= {line.get_label(): (line, levels) for line in curves}
-    for name in names:
+    for name in LOSSES:
         line, levels = drawn[name.replace("_", " ")]
         np.testing.assert_array_equal(line.get_xdata(), history["epoch"])
         np.testing.assert_array_equal(line.get_ydata(), history[name])
@@ -195,56 +202,35 @@ def test_plot_history_draws_every_column(figure, tmp_path):
         assert levels == pytest.approx(equilibrium)
 
 
-def test_plot_history_of_one_epoch(figure, tmp_path):
-    names = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
-    write_history(tmp_path, {"epoch": [1], **{name: [0.5] for name in names}})
-    helpers.plot_history(tmp_path)
-    assert len(figure().axes) == 2
-
-
-FLOOR = {
-    "value": 2.5,
-    "space": {"name": "a classifier", "sha256": "0123456789abcdef"},
-    "real": 1500,
-    "generated": 1500,
-    "seed": 4,
-}
-ROW = dict.fromkeys(
-    ("discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy"), 0.5
-)
+FLOOR = {"value": 2.5, "generated": 1500}
 DISTANCES = [None, None, 40.0, None, None, 8.0, None, None, 9.0]
 ROWS = [
-    {"epoch": epoch, **ROW, "distance": distance}
+    {"epoch": epoch, **dict.fromkeys(LOSSES, 0.5), "distance": distance}
     for epoch, distance in enumerate(DISTANCES, start=1)
 ]
 
 
-def test_plot_history_draws_the_distance_with_its_circumstances(figure, tmp_path):
-    helpers.files.save_table(tmp_path / "history.csv", ROWS)
-    helpers.save_json(tmp_path / "distance.json", {"floor": FLOOR})
-    helpers.plot_history(tmp_path)
+def test_plot_history_draws_the_distance_with_its_circumstances(figure):
+    history = {name: [row[name] for row in ROWS] for name in ROWS[0]}
+    history["distance"] = np.array(history["distance"], float)
+    helpers.plot_history(history, FLOOR, caption="a classifier, seed 4")
     (axes,) = [each for each in figure().axes if each.get_title()]
     assert axes.get_title() == "distance to real pictures (lesson 5)"
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines["1,500 generated pictures"] == [[3, 40], [6, 8], [9, 9]]
     assert lines["the best"] == [[6, 8]]
     assert {y for _, y in lines["real pictures"]} == {2.5}
-    assert "0123456789ab" in figure().get_supxlabel() and "seed 4" in figure().get_supxlabel()
-    (tmp_path / "distance.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"distance\.json is damaged"):
-        helpers.plot_history(tmp_path)
+    assert figure().get_supxlabel() == "a classifier, seed 4"
 
 
 def test_the_live_picture_keeps_its_size_and_gets_a_third_curve():
     """Before the first epoch, before the first distance, and after it."""
     grid = np.full((300, 200), 128, np.uint8)
     drawn = [
-        pictures.live_picture(grid, rows, 9, floor)
+        plots.live_picture(grid, rows, 9, floor)
         for rows, floor in (([], None), ([], FLOOR), (ROWS[:2], FLOOR), (ROWS, FLOOR))
     ]
-    green = [
-        int(each, 16) for each in (pictures.GREEN[1:3], pictures.GREEN[3:5], pictures.GREEN[5:])
-    ]
+    green = [int(each, 16) for each in (plots.GREEN[1:3], plots.GREEN[3:5], plots.GREEN[5:])]
     counts = []
     for picture in drawn:
         assert picture.shape == (480, 620, 3) and picture.dtype == np.uint8
