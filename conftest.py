@@ -5,12 +5,13 @@ import tempfile
 
 from nbval.plugin import IPyNbCell
 
+import helpers  # noqa: F401  before any test imports TensorFlow, for oneDNN
+
 RUNS = tempfile.TemporaryDirectory(prefix="dcgan-runs-")
 OUTPUT_TIMEOUT = 60  # seconds; nbval gives up after 5, and has no option for it
 
 os.environ["DCGAN_PROFILE"] = "tiny"
 os.environ["DCGAN_RUNS"] = RUNS.name
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 
 def pytest_collection_modifyitems(items):

@@ -10,7 +10,7 @@ import argparse
 import numpy as np
 
 from helpers import ASSETS, load_source, short
-from helpers.files import save_arrays
+from helpers.files import atomic_write
 
 DATASETS = ("fashion_mnist", "mnist")
 COUNTS = {"train": 10_000, "test": 2_000}
@@ -28,7 +28,8 @@ def main():
             kept[f"{split}_images"] = arrays[f"{split}_images"][chosen]
             kept[f"{split}_labels"] = arrays[f"{split}_labels"][chosen].astype(np.uint8)
         path = ASSETS / "datasets" / f"{dataset}.npz"
-        save_arrays(path, compressed=True, **kept)
+        with atomic_write(path) as partial:
+            np.savez_compressed(partial, **kept)
         print(f"{short(path)}: from {place}, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from helpers import ASSETS, short
-from helpers.files import save_arrays
+from helpers.files import atomic_write
 
 SIZE = 64
 HELD_OUT = 0.1  # share of the drawings
@@ -30,7 +30,8 @@ def main():
     parser.add_argument("zip", help="the PNG files, in one zip archive")
     arrays = split_drawings(*read_pictures(parser.parse_args().zip))
     path = ASSETS / "datasets" / "emoji.npz"
-    save_arrays(path, compressed=True, **arrays)
+    with atomic_write(path) as partial:
+        np.savez_compressed(partial, **arrays)
     counts = " and ".join(f"{len(arrays[f'{s}_images']):,} {s}" for s in ("train", "test"))
     print(f"{short(path)}: {counts} images, {path.stat().st_size / 1e6:.1f} MB")
 

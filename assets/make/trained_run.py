@@ -23,7 +23,6 @@ FILES = {  # in the run: as shipped
     "discriminator_trained.keras": "discriminator_trained.keras",
     "history.csv": "history.csv",
     "distance.json": "distance.json",
-    "dataset.json": "dataset.json",
     "metrics.json": "metrics.json",
 }
 
@@ -54,6 +53,7 @@ def train(dataset):
     target.mkdir(parents=True, exist_ok=True)
     for name, shipped in FILES.items():
         shutil.copy(run.folder / name, target / shipped)
+    shutil.copy(run.images_folder / "dataset.json", target)
     previews = load_previews(run.folder, len(load_table(run.folder / "history.csv")["epoch"]))
     some = [previews[0], *previews[1::2]]  # for lesson 1's page
     many, few = (64, 36) if run.image_size < 64 else (36, 16)

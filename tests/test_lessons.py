@@ -1,0 +1,311 @@
+"""Lessons executed for real, tiny: each alone as in Colab, a chain with Drive, and other images.
+
+One chain on other images runs in `make test`, all in `make test-all`.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import nbformat
+import numpy as np
+import papermill
+import pytest
+from PIL import Image
+
+import helpers
+from assets.make.repository import current_slug
+from helpers.machine import ROOT
+
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+RUN = "fashion_mnist-28-tiny"
+STAND_IN = ROOT / "tests" / "colab_stand_in"
+NOT_THE_COURSE = (".git", ".venv*", "runs", "__pycache__", ".pytest_cache", ".ruff_cache")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The course as it lies here, committed to a repository that git takes for the address."""
+    folder = tmp_path_factory.mktemp("address") / "course"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_THE_COURSE))
+    who = ["-c", "user.name=course", "-c", "user.email=course@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "the course"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder.as_uri()
+
+
+@contextmanager
+def new_machine(address):
+    """Kernels started here are Colab's, and reach `address` under the course's own address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DCGAN_RUNS")
+        patch.setenv("PYTHONPATH", str(STAND_IN))
+        patch.setenv("GIT_CONFIG_COUNT", "1")
+        patch.setenv("GIT_CONFIG_KEY_0", f"url.{address}.insteadOf")
+        patch.setenv("GIT_CONFIG_VALUE_0", f"https://github.com/{current_slug()}")
+        yield
+
+
+def execute(notebook, cwd, **parameters):
+    """The executed notebook, its parameters replaced."""
+    return papermill.execute_notebook(
+        notebook, None, parameters, cwd=cwd, kernel_name="python3", progress_bar=False,
+        coalesce_streams=True,
+    )  # fmt: skip
+
+
+def printed(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("text", "") for output in outputs)
+
+
+def open_alone(lesson, folder, address, **parameters):
+    """Copy one lesson into an empty folder and run it there from top to bottom."""
+    folder.mkdir(parents=True)
+    shutil.copy(lesson, folder / lesson.name)
+    with new_machine(address):
+        executed = execute(folder / lesson.name, folder, **parameters)
+    runs = folder / "dcgan-course" / "runs"
+    return SimpleNamespace(
+        folder=folder, run=runs / RUN, images=runs / "images" / RUN, notebook=executed,
+        text=printed(executed),
+    )  # fmt: skip
+
+
+def shapes(path):
+    return [tuple(weight.shape) for weight in helpers.load_model(path).weights]
+
+
+def built_shapes(feature_maps=64):
+    build = helpers.taught("03_architecture").build_generator
+    return [tuple(weight.shape) for weight in build((28, 28, 1), feature_maps=feature_maps).weights]
+
+
+# Each lesson alone, in an empty folder, as Colab opens it
+
+
+def test_lesson_4_alone_prepares_builds_and_trains(tmp_path, clone):
+    machine = open_alone(LESSONS[3], tmp_path / "content", clone)
+    first, second, third = machine.text.splitlines()[:3]
+    assert first.endswith(f"Colab, CPU, {os.cpu_count()} cores")
+    assert second.startswith("Profile tiny")
+    assert third == "No GPU here. For one: Runtime > Change runtime type > T4 GPU, then run again."
+    assert "Images: made now from the course's assets" in machine.text
+    assert "Networks: built now with the cells of notebook 3." in machine.text
+    left = {path.name for path in machine.folder.iterdir()}
+    assert left == {LESSONS[3].name, "dcgan-course", "downloads"}
+    for name in ("training.gif", "generator_trained.keras"):
+        downloaded = machine.folder / "downloads" / name
+        assert downloaded.read_bytes() == (machine.run / name).read_bytes()
+    assert list(helpers.load_table(machine.run / "history.csv")["epoch"]) == [1, 2]
+    assert len(iio.imread(machine.run / "training.gif", index=None)) == 3
+    assert shapes(machine.run / "generator_trained.keras") == built_shapes()
+
+
+def test_lesson_5_alone_scores_the_shipped_networks(tmp_path, clone):
+    machine = open_alone(LESSONS[4], tmp_path / "content", clone)
+    assert "Images: made now from the course's assets" in machine.text
+    assert "Trained networks: the shipped ones" in machine.text
+    metrics = helpers.load_json(machine.run / "metrics.json")
+    assert set(metrics["scores"]) == {"shipped", "training images"}
+
+
+# The chain with Drive: the learner's own generator arrives in lessons 4 and 5
+
+
+def edit_the_generator(path):
+    """Write lesson 3 as a learner edits it: the generator's builder makes half the maps."""
+    notebook = nbformat.read(LESSONS[2], as_version=nbformat.NO_CONVERT)
+    (builder,) = [cell for cell in notebook.cells if "def build_generator" in cell.source]
+    assert builder.source.count("feature_maps * 2") == 2
+    builder.source = builder.source.replace("feature_maps * 2", "feature_maps // 2 * 2")
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory, clone):
+    """Lessons 2 to 5 on four machines; 3 to 5 share a folder of Drive, and 3 is edited."""
+    folder = tmp_path_factory.mktemp("chain")
+    edited = folder / LESSONS[2].name
+    edit_the_generator(edited)
+    drive = {"SAVE_TO_DRIVE": str(folder / "MyDrive" / "course")}
+    return [
+        open_alone(LESSONS[1], folder / "2", clone),
+        open_alone(edited, folder / "3", clone, **drive),
+        open_alone(LESSONS[3], folder / "4", clone, EPOCHS=5, **drive),
+        open_alone(LESSONS[4], folder / "5", clone, **drive),
+    ]
+
+
+def test_the_edited_generator_is_trained_and_scored(chain):
+    _, architecture, training, evaluation = chain
+    edited = built_shapes(feature_maps=32)
+    assert edited != built_shapes()
+    for machine in (architecture, training, evaluation):
+        assert shapes(machine.run / "generator.keras") == edited
+    for machine in (training, evaluation):
+        assert shapes(machine.run / "generator_trained.keras") == edited
+    before, after = (
+        helpers.load_model(training.run / f"generator{suffix}.keras").get_weights()
+        for suffix in ("", "_trained")
+    )
+    assert not any(np.array_equal(*pair) for pair in zip(before, after))
+    assert f"Networks: yours, from runs/{RUN}." in training.text
+    assert f"Trained networks: yours, from runs/{RUN}." in evaluation.text
+    metrics = helpers.load_json(evaluation.run / "metrics.json")
+    assert metrics["networks"] == f"runs/{RUN}"
+    scores = metrics["scores"]
+    assert scores["last epoch"]["frechet"]["real"] == 200
+    assert scores["last epoch"]["frechet"]["value"] > scores["training images"]["frechet"]["value"]
+
+
+def test_images_are_made_again_on_every_machine_and_are_the_same(chain):
+    hashes = set()
+    for machine in chain:
+        assert "Images: made now" in machine.text
+        hashes.add(helpers.load_json(machine.images / "dataset.json")["images"])
+    assert len(hashes) == 1
+
+
+def test_drive_is_mounted_and_holds_the_last_two_archives(chain):
+    for machine in chain[1:]:
+        assert "Mounted at /content/drive" in machine.text
+        assert f"Saved to Drive: {RUN}.0" in machine.text
+    _, newest = archives = sorted((chain[0].folder.parent / "MyDrive" / "course").iterdir())
+    assert all(re.fullmatch(rf"{RUN}\.[0-9]{{4}}\.zip", path.name) for path in archives)
+    with zipfile.ZipFile(newest) as archive:
+        for name in ("metrics.json", "training.gif", "generator_trained.keras"):
+            assert archive.read(name) == (chain[-1].run / name).read_bytes()
+
+
+def test_the_training_cell_shows_one_picture_and_one_bar_however_long_it_trains(chain):
+    (cell,) = [cell for cell in chain[2].notebook.cells if "model.fit(" in cell.source]
+    kinds = [list(each.get("data", {"text": 0})) for each in cell.outputs]
+    assert kinds == [["text"], ["image/png", "text/plain"]]  # the streams are put together
+    assert "80/80" in cell.outputs[0].text and len(cell.outputs[0].text.splitlines()) < 20
+
+
+# Images that are not Fashion-MNIST
+
+
+def noise(count, *shape):
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+
+
+def make_folder(folder):
+    """Colour photographs and gray ones, of several sizes and kinds, in two classes."""
+    for number in range(200):
+        picture = Image.fromarray(noise(1, 40 + number % 30, 50, 3)[0] // 2 + number // 2)
+        path = folder / "pets" / ("cats", "dogs")[number % 2] / f"{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if number % 3:
+            picture.save(path.with_suffix(".jpg"))
+        else:
+            picture.convert("L").save(path.with_suffix(".png"))
+    return {"DATASET": str(folder / "pets"), "FEATURE_MAPS": 8}
+
+
+def make_csv(folder, name="letters.csv", count=300):
+    rows = np.column_stack([np.arange(count) % 3, noise(count, 784)])
+    header = ",".join(["label", *(f"pixel{n}" for n in range(1, 785))])
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, rows, "%d", ",", header=header, comments="")
+    return {"DATASET": str(path)}
+
+
+def make_npz(folder):
+    np.savez(folder / "squares.npz", images=noise(300, 40, 40, 3), labels=np.arange(300) % 2)
+    return {"DATASET": str(folder / "squares.npz"), "IMAGE_SIZE": 32}
+
+
+def make_signs(folder):
+    """Sign Language MNIST, by what the course uses of kagglehub."""
+    for split in ("train", "test"):
+        make_csv(folder, f"kaggle/sign_mnist_{split}/sign_mnist_{split}.csv")
+    (folder / "modules").mkdir()
+    text = f"def dataset_download(name):\n    return {str(folder / 'kaggle')!r}\n"
+    (folder / "modules" / "kagglehub.py").write_text(text, encoding="utf-8")
+    return {"DATASET": "sign_language_mnist"}
+
+
+def in_all(make):
+    return pytest.param(make, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        make_folder,
+        in_all(lambda folder: {"DATASET": "emoji", "FEATURE_MAPS": 16}),
+        in_all(make_csv),
+        in_all(make_npz),
+        in_all(make_signs),
+        in_all(lambda folder: {"DATASET": "mnist"}),
+        in_all(lambda folder: {"DATASET": "emoji", "IMAGE_SIZE": 32, "CHANNELS": 1}),
+        in_all(lambda folder: {"DATASET": "fashion_mnist", "IMAGE_SIZE": 128}),
+    ],
+    ids=["folder", "emoji", "csv", "npz", "signs", "mnist", "gray emoji at 32", "128 pixels"],
+)
+def test_lessons_2_to_5_on_other_images(make, tmp_path, monkeypatch):
+    parameters = make(tmp_path)
+    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    texts = [printed(execute(lesson, lesson.parent, **parameters)) for lesson in LESSONS[1:]]
+    (run,) = [path for path in (tmp_path / "runs").iterdir() if path.name != "images"]
+    (prepared,) = (tmp_path / "runs" / "images").iterdir()
+    assert "Images: made now" in texts[0]
+    for text in texts[1:]:
+        assert f"Images: yours, from runs/images/{prepared.name}." in text
+    card = json.loads((prepared / "dataset.json").read_text(encoding="utf-8"))
+    size, channels = (parameters.get(name, 0) for name in ("IMAGE_SIZE", "CHANNELS"))
+    assert size in (0, card["image_shape"][0]) and channels in (0, card["image_shape"][2])
+    frames = iio.imread(run / "training.gif", index=None)
+    assert len(frames) == 3 and frames.shape[1] == 8 * (card["image_shape"][0] + 2) + 2
+    metrics = helpers.load_json(run / "metrics.json")
+    assert metrics["networks"] == f"runs/{run.name}"
+    scores = metrics["scores"]
+    assert scores["last epoch"]["frechet"]["value"] > scores["training images"]["frechet"]["value"]
+
+
+# The set-up cell
+
+
+def set_up(folder, **environment):
+    """Run the set-up cell's search in a folder; the root it finds, or the error it prints."""
+    source = nbformat.read(LESSONS[0], as_version=nbformat.NO_CONVERT).cells[1].source
+    search = source.partition("sys.path.insert")[0] + "print(root)"
+    command = ["python3", "-c", search]
+    finished = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
+    return finished.stdout.strip() or finished.stderr
+
+
+@pytest.mark.parametrize("place", [".", "notebooks", "notebooks/further", "content"])
+def test_the_course_is_found_here_or_in_a_folder_above_or_fetched_before(place, tmp_path):
+    course = tmp_path / ("content/dcgan-course" if place == "content" else "my course ä")
+    (course / "helpers").mkdir(parents=True)
+    (course / "helpers" / "__init__.py").touch()
+    folder = tmp_path / place if place == "content" else course / place
+    folder.mkdir(parents=True, exist_ok=True)
+    assert set_up(folder) == str(course)
+
+
+def test_an_address_that_does_not_answer_gives_gits_message_and_one_sentence(tmp_path):
+    nowhere = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{(tmp_path / 'nowhere').as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"https://github.com/{current_slug()}",
+    }
+    error = set_up(tmp_path, **nowhere)
+    assert "fatal: " in error and "nowhere" in error
+    assert error.splitlines()[-1].startswith("RuntimeError: The course could not be fetched. Is")
+    assert not list(tmp_path.iterdir())
