@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import helpers
-from helpers.machine import PROFILES, ROOT
-from helpers.repository import current_slug
+from assets.make.repository import current_slug
 from helpers.data.sources import SOURCES
+from helpers.machine import PROFILES, ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = ROOT / "README.md"
