@@ -74,7 +74,7 @@ def slug(dataset: str) -> str:
     if name == dataset:
         name = re.split(r"[/\\:]", name.rstrip("/\\"))[-1]
         name = name.rsplit(".", 1)[0] if "." in name[1:] else name
-    return re.sub(r"[^\w-]+", "_", name) or "images"
+    return re.sub(r"[^\w-]+", "_", name)[:60] or "images"
 
 
 def find_path(dataset: str) -> Path | None:

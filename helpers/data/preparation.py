@@ -171,7 +171,9 @@ def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
             files[split] = stack.enter_context(open(folder / f"{split}_images.npy", "wb"))
             _write_header(files[split], (0, *image_shape))
         pictures = _each(splits, chosen, image_shape)
-        for given, name, image, label in tqdm(pictures, total=total, delay=2, unit=" pictures"):
+        for given, name, image, label in tqdm(
+            pictures, total=total, delay=2, mininterval=1, unit=" pictures"
+        ):
             if isinstance(image, str):
                 skipped.append(f"{name} ({image})")
                 continue
@@ -252,7 +254,7 @@ def _each(splits, chosen, image_shape):
 def _require_some(card) -> None:
     train, held_out, skipped = card["train_images"], card["held_out_images"], card["skipped"]
     if not train or not held_out:
-        reasons = f" and {skipped} were skipped: {', '.join(card['skipped_first'])};"
+        reasons = f", and {skipped} were skipped: {', '.join(card['skipped_first'])};"
         raise Refused(
             f"{card['title']} gives {train} pictures to train on and {held_out} to hold out"
             f"{reasons if skipped else ';'} both must be at least 1, so add pictures."
