@@ -9,7 +9,8 @@ from helpers.machine import import_tensorflow
 import_tensorflow()
 
 from helpers.data.images import normalise, resize, steps_per_epoch, training_batches
-from helpers.data.preparation import open_run, prepare
+from helpers.data.opening import open_run
+from helpers.data.preparation import prepare
 from helpers.data.sources import SOURCES, load_source
 from helpers.drive import save_run
 from helpers.evaluation.features import FeatureSpace, feature_space

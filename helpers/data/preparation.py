@@ -1,43 +1,33 @@
-"""From a source to prepared images and a dataset card in a run's folder."""
+"""From a source to prepared images and their card, which every run on them shares."""
 
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
-import time
-import zipfile
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
+import pandas as pd
+from tqdm import tqdm
 
-from helpers.data.collection import parse_background
-from helpers.data.images import conform
-from helpers.data.own_files import UnreadablePicture, fingerprint
-from helpers.data.sources import (
-    SOURCES,
-    Stream,
-    find_path,
-    find_source,
-    is_known,
-    open_source,
-    slug,
-)
-from helpers.drive import MOUNT_POINT, fetch_run, open_drive, save_run
-from helpers.files import atomic_write, load_arrays, save_json
-from helpers.machine import PROFILES, current_profile, hosting, runs_folder, short
-from helpers.run import Run, checkpoint_files
+from helpers.data.images import UnreadablePicture, conform, parse_background
+from helpers.data.opening import CARD, find_path, open_dataset
+from helpers.data.own_files import fingerprint
+from helpers.data.sources import SOURCES, Stream
+from helpers.files import save_json
+from helpers.machine import short
+from helpers.notebook import Refused
+from helpers.run import Run, newest_record
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "held_out")
 IN_MEMORY = 500_000_000  # bytes; larger arrays stay in their file
 BLOCK = 256  # pictures decoded at a time
 HELD_OUT = 10  # one picture in so many, where nobody has divided the set
-PARTIAL = ".partial"  # how folders of pictures begin that are still being read
 
 
 @dataclass(frozen=True)
@@ -51,307 +41,229 @@ class PreparedImages:
     card: dict
 
 
-def open_run(
-    dataset: str,
-    image_size: int = 0,
-    name: str = "",
-    save_to_drive: str = "",
-    channels: int = 0,
-) -> Run:
-    """The run of that name; makes no folder yet.
-
-    By default the name is `<dataset>-<size>-<profile>`, or `<dataset>-<profile>` where the size is
-    0 and the images have to be opened to know it.
-
-    Args:
-        dataset: as for `open_source`.
-        image_size: pixels a side; 0 takes the set's own, or the next usual one up.
-        save_to_drive: a folder that keeps archives of the run, or "". The newest that lies there
-            already is fetched.
-        channels: 1 for gray, 3 for colour, 0 for what the images have.
-
-    Raises:
-        ValueError: unknown data set or size, or the folder belongs to another data set, size,
-            number of channels or profile.
-    """
-    if image_size and image_size < 8:
-        raise ValueError(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8, or 0.")
-    if channels not in (0, 1, 3):
-        raise ValueError(f"CHANNELS is {channels}; it is 1 for gray, 3 for colour or 0 for either.")
-    if is_known(dataset):
-        image_size = image_size or SOURCES[dataset].size
-        channels = channels or SOURCES[dataset].channels
-    profile = current_profile()
-    parts = [slug(dataset), str(image_size), profile.name]
-    name = name or "-".join(part for part in parts if part != "0")
-    if not re.fullmatch(r"\w[\w .+=-]{0,99}", name):
-        raise ValueError(
-            f"RUN_NAME is {name[:120]!r}; it names one folder: up to 100 letters, digits, spaces "
-            "and . _ - + =, the first a letter or digit."
-        )
-    if hosting() == "Colab" and dataset.startswith(MOUNT_POINT):
-        open_drive(MOUNT_POINT)  # so that the pictures are there
-    drive = open_drive(save_to_drive)
-    run = Run(name, runs_folder() / name, dataset, image_size, channels, profile, drive)
-    fetch_run(run)
-    if _card_path(run).is_file():
-        _require_same(run, _read_card(run))
-    elif not is_known(dataset) and not dataset.startswith("tfds:") and not find_path(dataset):
-        find_source(dataset)  # raises, and names what there is
-    return run
-
-
-def _require_same(run, card):
-    """Refuse a folder that holds other images than the run asks for."""
-    size, _, channels = card["image_shape"]
-    kinds = {1: "gray", 3: "in colour"}
-    found = [_identity(card["dataset"]), size, card["profile"], kinds[channels]]
-    wanted = [_identity(run.dataset), run.image_size or size, run.profile.name]
-    wanted.append(kinds[run.channels or channels])
-    if wanted != found:
-        text = "{} at {} pixels in profile {}, {}"
-        raise ValueError(
-            f"{short(run.folder)} holds {text.format(*found)}, not {text.format(*wanted)}; "
-            "choose another RUN_NAME."
-        )
-
-
-def _identity(dataset) -> str:
-    """What is compared: a known name as it is, of a file its name, for it may have moved."""
-    named = is_known(dataset) or dataset.startswith("tfds:")
-    return dataset if named else f"your files {slug(dataset)}"
-
-
 def prepare(run: Run, background: str = "") -> PreparedImages:
-    """Load the run's prepared images, or prepare and save them; says in one line which.
+    """Load the prepared images of a run, or prepare and save them; says in one line which.
 
     Every picture is cropped to its central square, resized (bilinear, antialiased), and cut or
     widened to the run's channels. Where nobody has divided the set, one picture in ten is held
     out, chosen by the hash of its pixels, so that equal pictures stay on one side. The numbers are
-    cut to the profile's, with equal counts per class where there are labels. Images go to
-    `images.npz`, then `dataset.json` describes them; both are whole or not there.
+    cut to the profile's, with equal counts per class where there are labels. The arrays and
+    `dataset.json`, the card, lie in `run.images_folder`, all of them or none.
 
     Args:
         background: a colour that Pillow knows, laid under transparent pictures; "" takes what the
             prepared images have, or white.
 
     Raises:
-        ValueError: the source cannot be used, or its files or the background have changed since
-            they were prepared and trained on; one sentence.
+        Refused: the source cannot be used, or the run was trained on other images; one sentence.
     """
-    images_path = run.folder / "images.npz"
-    if _card_path(run).is_file():
-        card = _read_card(run)
-        change = _change(run, card, background)
-        if images_path.is_file() and not change:
-            print(f"Images: yours, from {short(images_path)}.")
-            return _load(images_path, card)
-        if change and checkpoint_files(run.folder):
-            raise ValueError(
-                f"{change} since {short(run.folder)} was prepared and trained; choose another "
-                "RUN_NAME, or move your files away to go on with the prepared ones."
-            )
+    images = _load(run.images_folder)
+    change = _change(run, images.card, background) if images else ""
+    if images and not change:
+        print(f"Images: yours, from {short(run.images_folder)}.")
+    else:
         if change:
-            print(f"{change} since they were prepared.")
-        background = background or card["background"]
-    background = background or "white"
-    source = open_source(run.dataset, run.profile == PROFILES["full"], background)
-    size, channels = run.image_size or source.size, run.channels or source.channels
-    run.folder.mkdir(parents=True, exist_ok=True)
-    for left in run.folder.glob(f"{PARTIAL}*"):  # by a preparation that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=run.folder, prefix=PARTIAL) as folder:
-        try:
-            made = _read_pictures(source, run.profile, size, channels, Path(folder))
-        except OSError as error:
-            raise OSError(
-                f"Could not prepare {source.about.title} ({error.strerror or error}). Free some "
-                "space, or set DCGAN_RUNS to a folder you can write."
-            ) from error
-        if not len(made.labels["train"]) or not len(made.labels["test"]):
-            raise ValueError(
-                f"{source.about.title} gives {len(made.labels['train'])} pictures to train on and "
-                f"{len(made.labels['test'])} to hold out; both must be at least 1: add pictures."
-            )
-        _card_path(run).unlink(missing_ok=True)
-        _pack_arrays(images_path, made, (size, size, channels))
-    card = _make_card(run, source, made, (size, size, channels), background)
-    save_json(_card_path(run), card)  # last: a card stands for a whole preparation
-    print(f"Images: made now from {source.read_from}, saved as {short(images_path)}.")
-    _warn(card)
-    save_run(run)
-    return _load(images_path, card)
+            print(f"{change}; they are prepared anew.")
+        _make(run, background or (images.card["background"] if images else "white"))
+        images = _load(run.images_folder)
+    settings = (newest_record(run.folder) or {}).get("settings", {})
+    if settings and settings.get("images") != images.card["images"]:
+        raise Refused(
+            f"{short(run.folder)} was trained on other images ({settings.get('data')}) than those "
+            f"in {short(run.images_folder)}; choose another RUN_NAME."
+        )
+    return images
+
+
+def _load(folder) -> PreparedImages | None:
+    """What lies in a folder of prepared images; None where it is not all there."""
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        arrays = {}
+        for split in SPLITS:
+            path, shape = folder / f"{split}_images.npy", tuple(card["image_shape"])
+            mode = "r" if path.stat().st_size > IN_MEMORY else None
+            images, labels = np.load(path, mmap_mode=mode), np.load(folder / f"{split}_labels.npy")
+            if images.shape != (card[f"{split}_images"], *shape) or len(labels) != len(images):
+                return None
+            arrays |= {f"{split}_images": images, f"{split}_labels": labels}
+        return PreparedImages(**arrays, card=card)
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
 
 
 def _change(run, card, background) -> str:
-    """What is not as it was when the card was written, as far as can be seen here; or ""."""
-    path = None if is_known(run.dataset) else find_path(run.dataset)
-    if path is None or not card["fingerprint"]:
+    """What is not as it was when the images were prepared, as far as can be seen here; or ""."""
+    own = run.dataset not in SOURCES and not run.dataset.startswith("tfds:")
+    if card["dataset"] != run.dataset and not (own and card["fingerprint"]):
+        return f"{short(run.images_folder)} holds the images of {card['title']}"
+    path = find_path(run.dataset)
+    if path is None:  # a set with a name, or files that are gone; the prepared images are not
         return ""
     if background and parse_background(background) != parse_background(card["background"]):
-        return f"The background of the pictures was {card['background']} and is {background} now"
-    try:
-        changed = fingerprint(path) != card["fingerprint"]
-    except OSError:  # as good as gone; the prepared images are not
-        changed = False
+        return f"BACKGROUND was {card['background']} and is {background} now"
+    changed = fingerprint(path) != card["fingerprint"]
     return f"The files of {path.name} have changed" if changed else ""
 
 
-def _load(path, card) -> PreparedImages:
-    arrays = load_arrays(path, in_memory=IN_MEMORY)
-    if set(arrays) != {f"{s}_{p}" for s in SPLITS for p in ("images", "labels")}:
-        raise ValueError(f"{short(path)} holds other arrays; delete it and run notebook 2 again.")
-    return PreparedImages(**arrays, card=card)
+def _make(run, background) -> None:
+    """Prepare the images of a run in a folder beside, which takes the place of the last."""
+    path, target = find_path(run.dataset), run.images_folder
+    mark = fingerprint(path) if path else ""
+    prefix = f".partial-{target.name}-"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # of large pictures and odd EXIF data
+        source, splits, place = open_dataset(run.dataset, run.profile.name == "full", background)
+        size, channels = run.image_size or source.size, run.channels or source.channels
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for left in target.parent.glob(f"{prefix}*"):  # by a preparation that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as beside:
+                new = Path(beside, "new")
+                new.mkdir()
+                card = {
+                    "dataset": run.dataset,
+                    "title": source.title,
+                    "source": source.url,
+                    "licence": source.licence,
+                    "shows_people": source.shows_people,
+                    "read_from": place,
+                    "profile": run.profile.name,
+                    "background": background,
+                    "labelled": bool(source.class_names),
+                    "augmented": source.augmented,
+                    "class_names": list(source.class_names or ("all images",)),
+                    "fingerprint": mark,  # of the learner's files
+                } | _write_arrays(source, splits, run.profile, (size, size, channels), new)
+                _require_some(card)
+                save_json(new / CARD, card)
+                if target.exists():
+                    target.rename(Path(beside, "before"))
+                new.rename(target)
+        except OSError as error:
+            raise OSError(
+                f"Could not prepare {source.title} ({error.strerror or error}). Free some space, "
+                "or set DCGAN_RUNS to a folder you can write."
+            ) from error
+    print(f"Images: made now from {place}, saved in {short(target)}.")
+    _warn(card)
 
 
-# Reading
+def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
+    """Read, crop and resize every wanted picture into one `.npy` file for each split.
 
+    Pixels are written as they come, so that a set may be larger than memory, and the header of the
+    file, which holds their number, once more at the end.
 
-@dataclass
-class _Made:
-    """What a preparation has read so far: raw pixels in files, the rest in memory."""
-
-    files: dict[str, Path]
-    labels: dict[str, list] = field(default_factory=lambda: {split: [] for split in SPLITS})
-    skipped: list = field(default_factory=list)  # names and reasons
-    hashes: list = field(default_factory=list)
-    one_colour: int = 0
-
-
-def _read_pictures(source, profile, size, channels, folder) -> _Made:
-    """Read, crop and resize every wanted picture into one raw file for each split."""
-    made = _Made({split: folder / split for split in SPLITS})
-    wanted = {"train": profile.train_images, "test": profile.held_out_images}
+    Returns:
+        What the card says of the pictures.
+    """
+    labels = {split: [] for split in SPLITS}
+    skipped, hashes, one_colour = [], [], 0
+    wanted = {"train": profile.train_images, "held_out": profile.held_out_images}
     wanted["all"] = profile.train_images and round(profile.train_images / (1 - 1 / HELD_OUT))
-    chosen = {split: _choose(pictures, wanted[split]) for split, pictures in source.splits.items()}
-    total, done, start = sum(map(np.sum, chosen.values())), 0, time.monotonic()
-    bar = None
+    chosen = {split: _choose(pictures, wanted[split]) for split, pictures in splits.items()}
+    total = sum(map(len, chosen.values()))
     with ExitStack() as stack:
-        files = {split: stack.enter_context(open(path, "wb")) for split, path in made.files.items()}
-        for given, pictures in source.splits.items():
-            for name, image, label in _each(pictures, chosen[given], size, channels):
-                done += 1
-                if bar is None and time.monotonic() - start > 2:  # quick sets show no bar
-                    bar = keras.utils.Progbar(total, unit_name="picture")
-                if bar and (done % 100 == 0 or done == total):
-                    bar.update(done)
-                if isinstance(image, str):
-                    made.skipped.append((name, image))
-                    continue
-                pixels = image.tobytes()
-                number = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "big")
-                held_out = number % HELD_OUT == 0
-                split = given if given != "all" else ("train", "test")[held_out]
-                made.hashes.append(number)
-                made.one_colour += int((image == image[:1, :1]).all())
-                made.labels[split].append(label)
-                files[split].write(pixels)
-    return made
+        files = {}
+        for split in SPLITS:
+            files[split] = stack.enter_context(open(folder / f"{split}_images.npy", "wb"))
+            _write_header(files[split], (0, *image_shape))
+        pictures = _each(splits, chosen, image_shape)
+        for given, name, image, label in tqdm(
+            pictures, total=total, delay=2, mininterval=1, unit=" pictures"
+        ):
+            if isinstance(image, str):
+                skipped.append(f"{name} ({image})")
+                continue
+            pixels = image.tobytes()
+            number = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest(), "big")
+            split = given if given != "all" else SPLITS[number % HELD_OUT == 0]
+            files[split].write(pixels)
+            labels[split].append(label)
+            hashes.append(number)
+            one_colour += int((image == image[:1, :1]).all())
+        for split in SPLITS:
+            files[split].seek(0)
+            _write_header(files[split], (len(labels[split]), *image_shape))
+            np.save(folder / f"{split}_labels.npy", np.array(labels[split], np.int64))
+    return {
+        "image_shape": list(image_shape),
+        "train_images": len(labels["train"]),
+        "held_out_images": len(labels["held_out"]),
+        "class_counts": {
+            split: np.bincount(labels[split], minlength=len(source.class_names)).tolist()
+            for split in SPLITS
+        },
+        "skipped": len(skipped),
+        "skipped_first": skipped[:5],
+        "duplicates": len(hashes) - len(set(hashes)),
+        "one_colour": one_colour,
+        "images": hashlib.blake2b(np.array(hashes, np.uint64), digest_size=16).hexdigest(),
+    }
+
+
+def _write_header(file, shape) -> None:
+    """That of a `.npy` file of uint8; its length does not depend on the first number of `shape`."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
 
 
 def _choose(pictures, count) -> np.ndarray:
-    """Which pictures of a split to read: all, or `count` of them; bool (N,).
+    """Indices of the pictures of a split to read: of all, or of `count` of them.
 
     Equally many of each class where labels are known beforehand, the first of each; else a random
     choice, always the same.
     """
     total = pictures.count if isinstance(pictures, Stream) else len(pictures.names)
-    chosen = np.ones(total, bool)
-    if count is not None and count < total:
-        labels = getattr(pictures, "labels", None)
-        if labels is None:
-            order = np.random.default_rng(0).permutation(total)[:count]
-        else:
-            order = _balanced(labels, count)
-        chosen[:] = False
-        chosen[order] = True
-    return chosen
+    labels = None if isinstance(pictures, Stream) else pictures.labels
+    if labels is None:
+        order = np.random.default_rng(0).permutation(total)
+    else:
+        rank = pd.Series(labels).groupby(labels).cumcount()  # a picture's number in its class
+        order = np.argsort(rank.to_numpy(), kind="stable")
+    return np.sort(order[:count])
 
 
-def _each(pictures, chosen, size, channels):
-    """Name, prepared image (or the reason why there is none) and label of each chosen picture."""
-    if isinstance(pictures, Stream):
-        for number, (image, label) in enumerate(pictures.items()):
-            if chosen[number]:
-                yield f"image {number}", conform(image, size, channels), label
-        return
-
-    def read(index):
-        try:
-            return conform(pictures.read(index), size, channels)
-        except UnreadablePicture as reason:
-            return str(reason)
-
-    indices = np.flatnonzero(chosen).tolist()
+def _each(splits, chosen, image_shape):
+    """Split, name, prepared image (or the reason why there is none) and label of each picture."""
+    size, _, channels = image_shape
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoding leaves Python's lock
-        for start in range(0, len(indices), BLOCK):
-            block = indices[start : start + BLOCK]
-            for index, image in zip(block, pool.map(read, block)):
-                label = 0 if pictures.labels is None else int(pictures.labels[index])
-                yield pictures.names[index], image, label
+        for split, pictures in splits.items():
+            if isinstance(pictures, Stream):
+                wanted = set(chosen[split].tolist())
+                for number, (image, label) in enumerate(pictures.items()):
+                    if number in wanted:
+                        yield split, f"image {number}", conform(image, size, channels), label
+                continue
+
+            def read(index, pictures=pictures):
+                try:
+                    return conform(pictures.read(index), size, channels)
+                except UnreadablePicture as reason:
+                    return str(reason)
+
+            for start in range(0, len(chosen[split]), BLOCK):
+                block = chosen[split][start : start + BLOCK].tolist()
+                for index, image in zip(block, pool.map(read, block)):
+                    label = 0 if pictures.labels is None else int(pictures.labels[index])
+                    yield split, pictures.names[index], image, label
 
 
-def _pack_arrays(path, made, image_shape) -> None:
-    """Move raw pixels and labels into one uncompressed `.npz`, without holding them in memory."""
-    with atomic_write(path) as partial, zipfile.ZipFile(partial, "w") as archive:
-        for split in SPLITS:
-            shape = (len(made.labels[split]), *image_shape)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            with archive.open(f"{split}_images.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                with open(made.files[split], "rb") as pixels:
-                    shutil.copyfileobj(pixels, file, 1 << 24)
-            with archive.open(f"{split}_labels.npy", "w") as file:
-                np.lib.format.write_array(file, np.array(made.labels[split], np.int64))
-
-
-def _balanced(labels, count) -> np.ndarray:
-    """Indices of the first images of each class, `count` in all as equally as it goes."""
-    by_class = np.argsort(labels, kind="stable")
-    _, first, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
-    ranks = np.empty(len(labels), int)  # an image's number within its class
-    ranks[by_class] = np.arange(len(labels)) - np.repeat(first, counts)
-    return np.sort(np.argsort(ranks, kind="stable")[:count])
-
-
-# The card
-
-
-def _make_card(run, source, made, image_shape, background) -> dict:
-    about = source.about
-    labelled = bool(about.class_names)
-    names = about.class_names or ("all images",)
-    return {
-        "dataset": run.dataset,
-        "title": about.title,
-        "source": about.url,
-        "licence": about.licence,
-        "shows_people": about.shows_people,
-        "read_from": source.read_from,
-        "profile": run.profile.name,
-        "image_shape": list(image_shape),
-        "background": background,
-        "train_images": len(made.labels["train"]),
-        "test_images": len(made.labels["test"]),
-        "labelled": labelled,
-        "augmented": about.augmented,
-        "class_names": list(names),
-        "class_counts": {
-            split: np.bincount(made.labels[split], minlength=len(names)).tolist()
-            for split in SPLITS
-        },
-        "skipped": len(made.skipped),
-        "skipped_first": [f"{name} ({reason})" for name, reason in made.skipped[:5]],
-        "duplicates": len(made.hashes) - len(set(made.hashes)),
-        "one_colour": made.one_colour,
-        "fingerprint": source.fingerprint,  # of the learner's files
-        "images": hashlib.blake2b(np.array(made.hashes, np.uint64), digest_size=16).hexdigest(),
-    }
+def _require_some(card) -> None:
+    train, held_out, skipped = card["train_images"], card["held_out_images"], card["skipped"]
+    if not train or not held_out:
+        reasons = f", and {skipped} were skipped: {', '.join(card['skipped_first'])};"
+        raise Refused(
+            f"{card['title']} gives {train} pictures to train on and {held_out} to hold out"
+            f"{reasons if skipped else ';'} both must be at least 1, so add pictures."
+        )
 
 
 def _warn(card) -> None:
     """One line for each thing about the pictures that the learner should know."""
-    total = card["train_images"] + card["test_images"]
+    total = card["train_images"] + card["held_out_images"]
     if card["skipped"]:
         print(f"Skipped {card['skipped']} pictures: {', '.join(card['skipped_first'])}.")
     if card["duplicates"] > total / 100:
@@ -361,21 +273,3 @@ def _warn(card) -> None:
             f"{card['one_colour']} images are of one colour all over; if they are transparent, try "
             "another BACKGROUND."
         )
-
-
-def _card_path(run):
-    return run.folder / "dataset.json"
-
-
-def _read_card(run) -> dict:
-    try:
-        card = json.loads(_card_path(run).read_text(encoding="utf-8"))
-        for key in ("dataset", "profile", "fingerprint", "background", "labelled", "images"):
-            card[key]
-        if card["image_shape"][2] not in (1, 3):
-            raise ValueError("neither gray nor colour")
-        return card
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(
-            f"{short(_card_path(run))} is damaged; delete it and run notebook 2 again."
-        ) from error

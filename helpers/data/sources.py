@@ -1,8 +1,7 @@
-"""Image sources: the known ones by name, tensorflow-datasets, and the learner's own files."""
+"""The data sets that have a name: shipped with the course, or downloaded through a library."""
 
 import os
-import re
-import urllib.error
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data.own_files import Collection, UnreadablePicture, open_path, read_csv
-from helpers.files import load_arrays
-from helpers.machine import ASSETS, ROOT, runs_folder
+from helpers.data.own_files import Collection, collect
+from helpers.data.tables import read_csv
+from helpers.machine import ASSETS
+from helpers.notebook import Refused
 
 NETWORK_TIMEOUT = 10  # seconds until an unreachable server is given up
-_KERAS_SERVER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SERVER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+SIGNS = "datamunge/sign-language-mnist"
+USUAL_SIZES = (28, 32, 64)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is known of a data set before a single image is read."""
+    """What a data set's card says of it, and the format a run takes by default."""
 
     title: str
     url: str
@@ -30,8 +32,6 @@ class Source:
     augmented: bool = False  # many pictures are variants of a few
     size: int = 28  # pixels a side
     channels: int = 1
-    tfds_server: str = ""  # a file that tensorflow-datasets downloads, asked for before it tries
-    keras_cache: str = ""  # where keras.datasets keeps it, below the Keras folder
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,6 @@ class Stream:
 
     count: int
     items: Callable[[], Iterator[tuple[np.ndarray, int]]]  # uint8 (H, W, 1 or 3), label
-    class_names: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A source whose pictures are about to be read.
-
-    Attributes:
-        splits: `train` and `test`, or `all` where nobody has divided them yet.
-        read_from: a phrase that says where the pictures came from.
-        size: the side a run takes by default, in pixels.
-        channels: 1 or 3, what a run takes by default.
-        fingerprint: changes when the learner's files change; "" for known sets.
-    """
-
-    about: Source
-    splits: dict[str, Collection | Stream]
-    read_from: str
-    size: int
-    channels: int
-    fingerprint: str = ""
 
 
 SOURCES = {
@@ -73,9 +52,6 @@ SOURCES = {
             "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
             "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
         ),
-        tfds_server="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-        "t10k-labels-idx1-ubyte.gz",
-        keras_cache="datasets/fashion-mnist/train-images-idx3-ubyte.gz",
     ),
     "mnist": Source(
         title="MNIST",
@@ -83,8 +59,6 @@ SOURCES = {
         licence="CC BY-SA 3.0, copyright Yann LeCun and Corinna Cortes",
         shows_people="no: handwritten digits, the writers are not named",
         class_names=tuple("0123456789"),
-        tfds_server="https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
-        keras_cache="datasets/mnist.npz",
     ),
     "emoji": Source(
         title="Noto Emoji",
@@ -105,26 +79,40 @@ SOURCES = {
         augmented=True,
     ),
 }  # fmt: skip
-ANYTHING = "tfds:NAME, or the path of a folder, .zip, .csv, .npz or .npy of pictures"
-USUAL_SIZES = (28, 32, 64)
-KAGGLE_SET = "datamunge/sign-language-mnist"
 
 
-def find_source(dataset: str) -> Source:
-    """The source of that name.
+def open_source(dataset: str, whole: bool) -> tuple[Source, dict[str, Collection | Stream], str]:
+    """A set with a name, whose pictures are about to be read.
+
+    Args:
+        dataset: a name in SOURCES, or "tfds:NAME".
+        whole: all images of a known set, or the smaller selection that the repository ships.
+
+    Returns:
+        What is known of it; its pictures under `train` and `held_out`, or under `all` where nobody
+        has divided them; and a phrase that says where they come from.
 
     Raises:
-        ValueError: there is none; the message names the ones there are.
+        Refused: there is no such set, or it cannot be had; one sentence.
     """
-    if dataset not in SOURCES:
-        raise ValueError(
-            f"There is no data set {dataset!r}; DATASET is one of {', '.join(SOURCES)}, {ANYTHING}."
-        )
-    return SOURCES[dataset]
+    try:
+        if dataset.startswith("tfds:"):
+            return _open_tensorflow_datasets(dataset.removeprefix("tfds:"))
+        arrays, place = load_source(dataset, whole)
+    except Refused:
+        raise
+    except Exception as error:  # an unknown name, offline, by hand only, no space, and more
+        hint = "look its name up in https://www.tensorflow.org/datasets/catalog/overview"
+        if dataset == "sign_language_mnist":
+            hint = "set DATASET to the path of your own copy of sign_mnist_train.csv"
+        raise Refused(
+            f"{dataset} could not be had ({first_line(error)}); check the network, or {hint}."
+        ) from error
+    return SOURCES[dataset], _splits(arrays, SOURCES[dataset].class_names), place
 
 
 def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
-    """Read a data set, stepping down to the next place where one fails.
+    """Read a known data set, from the next place where one fails.
 
     Args:
         dataset: a name in SOURCES.
@@ -132,34 +120,34 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
             False for the smaller set the repository ships.
 
     Returns:
-        Arrays `train_images`, `test_images`, uint8 (N, 28, 28, 1), and `train_labels`,
+        Arrays `train_images`, `test_images`, uint8 (N, H, W, C), and `train_labels`,
         `test_labels`, int64 (N,); and a phrase that says where they came from.
+
+    Raises:
+        Refused: there is no such set, or it cannot be had.
     """
-    source = find_source(dataset)
-    if whole and source.tfds_server:
-        for place, read in (
-            ("tensorflow-datasets", _from_tensorflow_datasets),
-            ("keras.datasets", _from_keras),
-        ):
+    if dataset not in SOURCES:
+        raise Refused(f"The course knows no data set {dataset!r}, but {', '.join(SOURCES)}.")
+    if dataset == "sign_language_mnist":
+        return _from_kaggle(), "kagglehub"
+    if whole and dataset in ("fashion_mnist", "mnist"):  # of emoji, all there are come along
+        places = {"tensorflow-datasets": _from_tensorflow_datasets, "keras.datasets": _from_keras}
+        for place, read in places.items():
             try:
-                return read(dataset, source), place
+                return read(dataset), place
             except Exception as error:  # missing, incompatible or offline: all step down
                 print(f"Not from {place} ({type(error).__name__}: {first_line(error)}).")
         print("Using the smaller set that comes with the course.")
-    arrays = load_arrays(ASSETS / "datasets" / f"{dataset}.npz")
+    with np.load(ASSETS / "datasets" / f"{dataset}.npz") as file:
+        arrays = dict(file)
     for split in ("train", "test"):  # bytes in the file, to keep it small
         arrays[f"{split}_labels"] = arrays[f"{split}_labels"].astype(np.int64)
     return arrays, "the course's assets"
 
 
-def _from_tensorflow_datasets(dataset, source):
-    import tensorflow_datasets as tfds  # lazily: with Colab's protobuf this import is broken
-
-    # Prepared sets are read without the network; a download first asks whether anyone answers.
-    builder = tfds.builder(dataset, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
-    if not builder.data_path.exists():
-        require_server(source.tfds_server, "tensorflow-datasets")
-        builder.download_and_prepare()
+def _from_tensorflow_datasets(dataset):
+    builder = _find_builder(dataset)
+    _download(builder)
     arrays = {}
     for split in ("train", "test"):
         everything = builder.as_dataset(split=split, batch_size=-1)
@@ -168,272 +156,136 @@ def _from_tensorflow_datasets(dataset, source):
     return arrays
 
 
-def _from_keras(dataset, source):
+def _from_keras(dataset):
     import keras
 
-    keras_folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    if not (keras_folder / source.keras_cache).exists():
-        require_server(_KERAS_SERVER, "keras.datasets")
-    (train, train_labels), (test, test_labels) = getattr(keras.datasets, dataset).load_data()
-    return {
-        "train_images": train[..., None],
-        "train_labels": train_labels.astype(np.int64),
-        "test_images": test[..., None],
-        "test_labels": test_labels.astype(np.int64),
-    }
-
-
-def require_server(url, place):
-    print(f"Downloading through {place} ...", flush=True)
-    urllib.request.urlopen(url, timeout=NETWORK_TIMEOUT).close()
-
-
-def is_known(dataset: str) -> bool:
-    """True for a name in SOURCES, whose size and channels are known before it is opened."""
-    return dataset in SOURCES
-
-
-def slug(dataset: str) -> str:
-    """A short name for a run's folder: `cifar10` for "tfds:cifar10", `cats` for "my/cats.zip"."""
-    if dataset.startswith("tfds:"):
-        return re.sub(r"[^\w-]+", "_", dataset.removeprefix("tfds:")) or "images"
-    name = re.split(r"[/\\:]", dataset.rstrip("/\\"))[-1]
-    return re.sub(r"[^\w-]+", "_", name.rsplit(".", 1)[0] if "." in name[1:] else name) or "images"
-
-
-def open_source(dataset: str, whole: bool, background: str = "white") -> Opened:
-    """Find a source and say what its pictures are, without reading all of them.
-
-    Args:
-        dataset: a name in SOURCES, "tfds:NAME", or the path of a folder, `.zip`, `.csv`, `.npz` or
-            `.npy`; a relative path counts from the working directory, then from the repository.
-        whole: all images of a known set, or the smaller selection that the repository ships.
-        background: a colour that Pillow knows, laid under transparent pictures.
-
-    Raises:
-        ValueError, FileNotFoundError: there is no such source, or it cannot be used; one sentence.
-    """
-    if dataset == "sign_language_mnist":
-        return _open_sign_language()
-    if is_known(dataset):
-        arrays, place = load_source(dataset, whole)
-        about = SOURCES[dataset]
-        splits = {
-            split: _collect(
-                arrays[f"{split}_images"],
-                arrays[f"{split}_labels"] if about.class_names else None,
-                about.class_names,
-            )
-            for split in ("train", "test")
-        }
-        return Opened(about, splits, place, about.size, about.channels)
-    if dataset.startswith("tfds:"):
-        return _open_tensorflow_datasets(dataset.removeprefix("tfds:"))
-    path = find_path(dataset)
-    if path is None:
-        find_source(dataset)  # raises, and names what there is
-    for inside in (ROOT, runs_folder()):
-        if inside.resolve().is_relative_to(path.resolve()):
-            raise ValueError(
-                f"The folder {path.resolve().name} holds the course itself; put your pictures into "
-                "a folder of their own."
-            )
-    collection = open_path(path, background)
-    size, channels = _look_at(collection)
-    about = Source(
-        title=path.name,
-        url="your own",
-        licence="yours to know",
-        shows_people="yours to know",
-        class_names=collection.class_names,
-        augmented=path.name.startswith("sign_mnist"),
-    )
-    return Opened(
-        about,
-        {"all": collection},
-        "your files",
-        size,
-        channels,
-        collection.fingerprint,
-    )
-
-
-def find_path(dataset: str) -> Path | None:
-    """The existing file or folder that `dataset` names, or None."""
+    patience, arrays = socket.getdefaulttimeout(), {}
+    socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's own download would wait for ever
     try:
-        path = Path(dataset).expanduser()
-        places = (path, ROOT / path) if dataset else ()
-        return next((place for place in places if place.exists()), None)
-    except (OSError, RuntimeError, ValueError):  # a name no file can have
-        return None
+        train, test = getattr(keras.datasets, dataset).load_data()
+    finally:
+        socket.setdefaulttimeout(patience)
+    for split, (images, labels) in (("train", train), ("test", test)):
+        arrays[f"{split}_images"] = images if images.ndim == 4 else images[..., None]
+        arrays[f"{split}_labels"] = labels.reshape(-1).astype(np.int64)
+    return arrays
 
 
-def _collect(images, labels, class_names) -> Collection:
-    """Arrays as a collection."""
-    names = [f"image {number}" for number in range(len(images))]
-    return Collection(names, lambda index: images[index], "", labels, class_names)
+def _from_kaggle():
+    try:
+        import kagglehub
+    except ImportError:
+        raise Refused(
+            "Sign Language MNIST comes through the package kagglehub, which this Python lacks: run "
+            "`python -m pip install kagglehub`, or set DATASET to the path of your own copy of "
+            "sign_mnist_train.csv."
+        ) from None
+    folder, arrays = Path(kagglehub.dataset_download(SIGNS)), {}
+    for split in ("train", "test"):
+        images, labels = read_csv(next(folder.rglob(f"sign_mnist_{split}.csv")))
+        arrays[f"{split}_images"] = images
+        arrays[f"{split}_labels"] = labels - (labels > 9)  # J, 9, is a movement, as Z is
+    return arrays
 
 
-def _look_at(collection) -> tuple[int, int]:
-    """Side and channels to take for pictures, from up to 50 of them spread over the whole.
-
-    The smallest usual side that holds half of them, at most 64; gray only if all are.
-    """
-    sides, gray = [], True
-    for index in np.unique(np.linspace(0, len(collection.names) - 1, 50).astype(int)):
-        try:
-            image = collection.read(int(index))
-        except UnreadablePicture:
-            continue
-        sides.append(min(image.shape[:2]))
-        gray = gray and bool((image == image[..., :1]).all())
-    return _usual_size(np.median(sides or USUAL_SIZES[-1:])), 1 if gray and sides else 3
+def _splits(arrays, class_names) -> dict[str, Collection]:
+    splits = {}
+    for split, name in (("train", "train"), ("held_out", "test")):
+        labels = arrays[f"{name}_labels"] if class_names else None
+        splits[split] = collect(arrays[f"{name}_images"], labels, class_names)
+    return splits
 
 
-def _usual_size(side) -> int:
+def usual_size(side) -> int:
     """The smallest usual size that holds `side` pixels, at most 64."""
     return next((usual for usual in USUAL_SIZES if usual >= side), USUAL_SIZES[-1])
 
 
-def _open_sign_language() -> Opened:
-    about = SOURCES["sign_language_mnist"]
-    try:
-        import kagglehub
-    except ImportError:
-        raise ValueError(
-            "Sign Language MNIST comes through the package kagglehub, which this Python lacks: run "
-            "`python -m pip install kagglehub`, or download the set from Kaggle and set DATASET to "
-            "the path of its sign_mnist_train.csv."
-        ) from None
-    try:
-        folder = Path(kagglehub.dataset_download(KAGGLE_SET))
-    except Exception as error:  # offline, refused, or gone
-        raise ValueError(
-            f"Kaggle did not give {KAGGLE_SET} ({first_line(error)}); check the network, or set "
-            "DATASET to the path of your own copy of sign_mnist_train.csv."
-        ) from error
-    splits = {}
-    for split in ("train", "test"):
-        files = sorted(folder.rglob(f"sign_mnist_{split}.csv"))
-        if not files:
-            raise ValueError(
-                f"What Kaggle gave for {KAGGLE_SET} has no sign_mnist_{split}.csv; set DATASET to "
-                "the path of your own copy of sign_mnist_train.csv."
-            )
-        splits[split] = _with_letters(read_csv(files[0]))
-    return Opened(about, splits, "kagglehub", about.size, about.channels)
-
-
-def _with_letters(collection) -> Collection:
-    """Labels 0 to 24 without 9 (J is a movement, as Z is) as indices of the set's letters."""
-    letters = SOURCES["sign_language_mnist"].class_names
-    indices = [letters.index(chr(ord("A") + int(name))) for name in collection.class_names]
-    return Collection(
-        collection.names,
-        collection.read,
-        collection.fingerprint,
-        np.array(indices)[collection.labels],
-        letters,
-    )
-
-
-def _open_tensorflow_datasets(name) -> Opened:
+def _open_tensorflow_datasets(name):
     """Any image set of tensorflow-datasets; CIFAR also from Keras, where that cannot be had."""
     try:
         import tensorflow_datasets as tfds
 
-        make_builder = tfds.builder
-    except Exception as error:  # missing, or broken by protobuf in Colab
+        kinds, _ = tfds.features, tfds.builder  # missing in Colab, where protobuf does not fit
+    except Exception as error:
         print(f"Not from tensorflow-datasets ({type(error).__name__}: {first_line(error)}).")
-        if name in ("cifar10", "cifar100"):
-            return _open_cifar(name)
-        raise ValueError(
-            f"tensorflow-datasets cannot be used here, and {name} is nowhere else. In Colab, run "
-            '`%pip install "tensorflow-metadata<1.18"` in a new cell and restart the session.'
-        ) from None
-    try:
-        builder = make_builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
-    except Exception as error:  # tensorflow-datasets raises many kinds for a name it does not know
-        raise ValueError(
-            f"tensorflow-datasets has no set {name!r} ({first_line(error)}); its catalogue is at "
-            "https://www.tensorflow.org/datasets/catalog/overview."
-        ) from error
+        return _open_cifar(name)
+    builder = _find_builder(name)
     features = builder.info.features
-    keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    keys = [key for key in features if isinstance(features[key], kinds.Image)]
     if not keys:
-        raise ValueError(
+        raise Refused(
             f"{name} has no images: its features are {', '.join(features)}; choose another set."
         )
+    _download(builder)
     key = "image" if "image" in keys else keys[0]
-    if not builder.data_path.exists():
-        try:
-            require_server(_KERAS_SERVER, "tensorflow-datasets")
-            builder.download_and_prepare()
-        except Exception as error:  # offline, to be downloaded by hand, no space, and more
-            raise ValueError(
-                f"{name} could not be downloaded ({first_line(error)}); check the network and the "
-                "set's page in the catalogue of tensorflow-datasets."
-            ) from error
-    label = features.get("label")
-    class_names = tuple(label.names) if isinstance(label, tfds.features.ClassLabel) else ()
+    labelled = isinstance(features.get("label"), kinds.ClassLabel)
 
     def stream(split):
         def items():
             for example in builder.as_dataset(split=split):
                 image = example[key].numpy()[..., :3]
-                if image.dtype == np.uint16:
-                    image = np.uint8(image // 257)
-                number = int(example["label"].numpy()) if class_names else 0
-                if image.dtype != np.uint8 or number < 0:
-                    raise ValueError(
-                        f"{name} has images of type {image.dtype} and a label {number}; needed are "
-                        "uint8 or uint16, and labels from 0. Choose another set."
+                label = int(example["label"].numpy()) if labelled else 0
+                if image.dtype != np.uint8 or label < 0:
+                    raise Refused(
+                        f"{name} has images of type {image.dtype} and a label {label}; needed are "
+                        "uint8, and labels from 0. Choose another set."
                     )
-                yield image, number
+                yield image, label
 
-        return Stream(builder.info.splits[split].num_examples, items, class_names)
+        return Stream(builder.info.splits[split].num_examples, items)
 
     names = list(builder.info.splits)
     held_out = next((split for split in ("validation", "test") if split in names), None)
     if "train" in names and held_out:
-        splits = {"train": stream("train"), "test": stream(held_out)}
+        splits = {"train": stream("train"), "held_out": stream(held_out)}
     else:
         splits = {"all": stream("train" if "train" in names else names[0])}
-    sides = [side for side in features[key].shape[:2] if side]
-    size = _usual_size(min(sides, default=USUAL_SIZES[-1]))
     about = Source(
         title=name,
         url=builder.info.homepage or f"https://www.tensorflow.org/datasets/catalog/{name}",
         licence=str(builder.info.redistribution_info.license or "see its homepage"),
         shows_people="see its homepage",
-        class_names=class_names,
+        class_names=tuple(features["label"].names) if labelled else (),
+        size=usual_size(min(filter(None, features[key].shape[:2]), default=USUAL_SIZES[-1])),
+        channels=1 if features[key].shape[2] == 1 else 3,
     )
-    channels = 1 if features[key].shape[-1] == 1 else 3
-    return Opened(about, splits, "tensorflow-datasets", size, channels)
+    return about, splits, "tensorflow-datasets"
 
 
-def _open_cifar(name) -> Opened:
-    import keras
+def _open_cifar(name):
+    if name not in ("cifar10", "cifar100"):
+        raise Refused(
+            f"tensorflow-datasets cannot be used here, and {name} is nowhere else. In Colab, run "
+            '`%pip install "tensorflow-metadata<1.18"` in a new cell and restart the session.'
+        )
+    arrays = _from_keras(name)
+    names = tuple(map(str, range(1 + arrays["train_labels"].max())))
+    url, see = "https://www.cs.toronto.edu/~kriz/cifar.html", "see its homepage"
+    about = Source(name.upper(), url, see, see, names, size=32, channels=3)
+    return about, _splits(arrays, names), "keras.datasets"
 
-    try:
-        require_server(_KERAS_SERVER, "keras.datasets")
-        parts = getattr(keras.datasets, name).load_data()
-    except OSError as error:
-        raise ValueError(
-            f"{name} could not be downloaded ({first_line(error)}); check the network, or choose "
-            f"one of {', '.join(SOURCES)}."
-        ) from error
-    classes = 1 + max(int(labels.max()) for _, labels in parts)
-    class_names = tuple(str(number) for number in range(classes))
-    splits = {
-        split: _collect(images, labels.reshape(-1).astype(np.int64), class_names)
-        for split, (images, labels) in zip(("train", "test"), parts)
-    }
-    url = "https://www.cs.toronto.edu/~kriz/cifar.html"
-    about = Source(name.upper(), url, "see its homepage", "see its homepage", class_names)
-    return Opened(about, splits, "keras.datasets", 32, 3)
+
+def _find_builder(name):
+    import tensorflow_datasets as tfds  # lazily: with Colab's protobuf this import is broken
+
+    return tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
+
+
+def _download(builder) -> None:
+    """Prepared sets are read without the network; a download first asks whether anyone answers."""
+    if not builder.data_path.exists():
+        require_server(SERVER, "tensorflow-datasets")
+        builder.download_and_prepare()
+
+
+def require_server(url: str, place: str) -> None:
+    """Raise OSError within seconds where a server does not answer; libraries try for minutes."""
+    print(f"Downloading through {place} ...", flush=True)
+    urllib.request.urlopen(url, timeout=NETWORK_TIMEOUT).close()
 
 
 def first_line(error) -> str:
+    """The first line of an error's message, for a line of ours."""
     lines = str(error).strip().splitlines()
     return lines[0][:120] if lines else type(error).__name__

@@ -1,182 +1,182 @@
-"""Where images come from, and the steps down when a place fails."""
+"""Where the sets with a name come from, and the steps down when a place fails."""
 
-import dataclasses
-import inspect
 import socket
 import sys
-import urllib.error
-from pathlib import Path
+import time
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+from pictures import noise, refused
 
-from helpers import sources
-
-DOWNLOADED = [name for name, source in sources.SOURCES.items() if source.tfds_server]
+from helpers.data import sources
+from helpers.data.sources import load_source, open_source
 
 
 @pytest.fixture(autouse=True)
-def empty_caches(tmp_path, monkeypatch):
+def offline(tmp_path, monkeypatch):
+    """Empty caches, and a server that takes connections and never answers."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(sources, "NETWORK_TIMEOUT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, url)
+            monkeypatch.setenv(name.upper(), url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        yield
 
 
-@pytest.fixture
-def offline(monkeypatch):
-    """No network; the list collects the timeouts that were asked for."""
-    timeouts = []
-
-    def refuse(url, timeout=None):
-        timeouts.append(timeout)
-        raise urllib.error.URLError("no route to host")
-
-    monkeypatch.setattr("urllib.request.urlopen", refuse)
-    return timeouts
-
-
-def fake_arrays(count):
-    return np.zeros((count, 28, 28), np.uint8), np.arange(count, dtype=np.uint8) % 10
-
-
-class FakeTensor(np.ndarray):
-    def numpy(self):
-        return np.asarray(self)
-
-
-def fake_tfds(tmp_path, prepared):
-    """What sources uses of tensorflow-datasets; a download would be noticed."""
-    path = tmp_path / "tfds" / "mnist"
-    if prepared:
-        path.mkdir(parents=True)
-
-    def as_dataset(split, batch_size):
-        images, labels = fake_arrays({"train": 60, "test": 20}[split])
-        return {
-            "image": images[..., None].view(FakeTensor),
-            "label": labels.astype(np.int64).view(FakeTensor),
-        }
-
-    def builder(name, data_dir, **options):
-        assert data_dir == str(tmp_path / "tfds")
-        return SimpleNamespace(data_path=path, as_dataset=as_dataset)
-
-    return SimpleNamespace(builder=builder)
-
-
-def assert_contract(arrays):
-    assert set(arrays) == {"train_images", "train_labels", "test_images", "test_labels"}
-    for split in ("train", "test"):
-        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
-        assert images.dtype == np.uint8 and images.shape == (len(labels), 28, 28, 1)
-        assert labels.dtype == np.int64 and labels.ndim == 1
-
-
-@pytest.mark.parametrize("dataset", DOWNLOADED)
-def test_shipped_set(dataset, offline):
-    arrays, place = sources.load_source(dataset, whole=False)
-    assert_contract(arrays)
-    assert "assets" in place and offline == []
+@pytest.mark.parametrize("dataset", ["fashion_mnist", "mnist"])
+def test_shipped_set(dataset):
+    arrays, place = load_source(dataset, whole=False)
+    assert place == "the course's assets"
     for split, each in (("train", 1000), ("test", 200)):
-        labels, counts = np.unique(arrays[f"{split}_labels"], return_counts=True)
-        np.testing.assert_array_equal(labels, np.arange(10))
-        np.testing.assert_array_equal(counts, [each] * 10)
-        assert arrays[f"{split}_images"].min() == 0 and arrays[f"{split}_images"].max() == 255
-        shares = [np.mean(arrays[f"{split}_labels"][part::5] == 0) for part in range(5)]
-        assert max(shares) < 0.2, "the images should not stand in order of their class"
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        assert images.dtype == np.uint8 and images.shape == (10 * each, 28, 28, 1)
+        assert labels.dtype == np.int64 and np.bincount(labels).tolist() == [each] * 10
+        assert images.min() == 0 and images.max() == 255
+        assert max(np.mean(labels[part::5] == 0) for part in range(5)) < 0.2  # not class by class
 
 
-@pytest.mark.parametrize("dataset", list(sources.SOURCES))
-def test_source_is_described(dataset):
-    source = sources.find_source(dataset)
-    assert len(set(source.class_names)) == len(source.class_names)
-    assert source.size in sources.USUAL_SIZES and source.channels in (1, 3)
-    assert source.url.startswith("https://")
-    assert source.licence and source.title and source.shows_people
+class FakeImage(SimpleNamespace):
+    pass
+
+
+class FakeLabel:
+    names = ("cat", "dog")
+
+
+PETS = {"image": FakeImage(shape=(None, 50, 3)), "label": FakeLabel()}
+
+
+def fake_tfds(folder, features=PETS, splits=("train", "test"), prepared=True, change=np.asarray):
+    """What the course uses of tensorflow-datasets; a download that asks no server would fail."""
+    path = folder / "tfds" / "pets"
+    if prepared:
+        path.mkdir(parents=True, exist_ok=True)
+    tensor = lambda value: SimpleNamespace(numpy=lambda: value)  # noqa: E731
+
+    def as_dataset(split, batch_size=None):
+        if batch_size == -1:
+            labels = np.arange(30) % 10
+            return {"image": tensor(noise(30, 28, 1)), "label": tensor(labels)}
+        examples = enumerate(noise(30, 48))
+        return ({"image": tensor(change(x)), "label": tensor(n % 2)} for n, x in examples)
+
+    info = SimpleNamespace(
+        features=features,
+        splits={name: SimpleNamespace(num_examples=30) for name in splits},
+        homepage="https://example.org",
+        redistribution_info=SimpleNamespace(license=""),
+    )
+    builder = SimpleNamespace(info=info, data_path=path, as_dataset=as_dataset)
+    kinds = SimpleNamespace(Image=FakeImage, ClassLabel=FakeLabel)
+    known = {"pets": builder, "mnist": builder}
+    return SimpleNamespace(builder=lambda name, **_: known[name], features=kinds)
+
+
+@pytest.mark.parametrize("broken", ["import fails", "half imported", "not prepared"])
+def test_without_a_network_it_steps_down_to_the_assets_within_seconds(
+    broken, tmp_path, monkeypatch, capsys
+):
+    modules = {"import fails": None, "half imported": SimpleNamespace()}  # the latter in Colab
+    module = modules.get(broken, fake_tfds(tmp_path, prepared=False))
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    load = keras.datasets.mnist.load_data
+    monkeypatch.setattr("keras.datasets.mnist.load_data", lambda: load("never-downloaded.npz"))
+    start = time.monotonic()
+    arrays, place = load_source("mnist", whole=True)
+    assert time.monotonic() - start < 20
+    assert place == "the course's assets" and len(arrays["train_images"]) == 10_000
+    lines = capsys.readouterr().out.splitlines()
+    downs = [line.split()[2] for line in lines if line.startswith("Not from")]
+    assert downs == ["tensorflow-datasets", "keras.datasets"]
+    assert "Using the smaller set that comes with the course." in lines
+    assert max(map(len, lines)) < 200
+
+
+def test_cifar_comes_from_keras_where_tensorflow_datasets_is_broken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", SimpleNamespace())
+    part = noise(30, 32), np.arange(30)[:, None] % 3
+    monkeypatch.setattr("keras.datasets.cifar10.load_data", lambda: (part, part))
+    about, splits, place = open_source("tfds:cifar10", True)
+    assert (place, about.size, about.channels) == ("keras.datasets", 32, 3)
+    assert splits["held_out"].labels.tolist() == (np.arange(30) % 3).tolist()
+    np.testing.assert_array_equal(splits["train"].read(7), part[0][7])
+    refused(lambda: open_source("tfds:pets", True), '%pip install "tensorflow-metadata<1.18"')
+
+
+def test_prepared_sets_need_no_network_and_keras_is_next(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path))
+    arrays, place = load_source("mnist", whole=True)
+    assert place == "tensorflow-datasets" and len(arrays["train_images"]) == 30
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    part = (noise(60, 28, 1)[..., 0], np.arange(60, dtype=np.uint8) % 10)
+    monkeypatch.setattr("keras.datasets.mnist.load_data", lambda: (part, part))
+    arrays, place = load_source("mnist", whole=True)
+    assert place == "keras.datasets" and arrays["test_images"].shape == (60, 28, 28, 1)
+    assert arrays["test_labels"].dtype == np.int64
+    refused(lambda: load_source("cifar", False), "'cifar'", "fashion_mnist, mnist")
 
 
 @pytest.mark.parametrize(
-    "broken",
-    [None, SimpleNamespace()],
-    ids=["import fails", "half imported, as in Colab"],
+    ("names", "splits"),
+    [
+        (("train", "test"), {"train", "held_out"}),
+        (("train", "validation"), {"train", "held_out"}),
+        (("all",), {"all"}),
+    ],
 )
-def test_steps_down_to_the_assets(broken, offline, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", broken)
-    arrays, place = sources.load_source("mnist", whole=True)
-    assert_contract(arrays)
-    assert len(arrays["train_images"]) == 10_000 and "assets" in place
-    lines = capsys.readouterr().out.splitlines()
-    downs = [line for line in lines if line.startswith("Not from")]
-    assert [line.split()[2] for line in downs] == ["tensorflow-datasets", "keras.datasets"]
-    assert "no route to host" in downs[1]
-    assert lines[-1].startswith("Using the smaller set")
-    assert len(offline) == 1 and 0 < offline[0] <= 30
+def test_any_set_of_tensorflow_datasets(names, splits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, splits=names))
+    about, found, place = open_source("tfds:pets", False)
+    assert (about.size, about.channels, about.class_names) == (64, 3, ("cat", "dog"))
+    assert place == "tensorflow-datasets" and set(found) == splits
+    for stream in found.values():
+        images, labels = zip(*stream.items())
+        assert stream.count == 30 and labels == (0, 1) * 15
+        np.testing.assert_array_equal(images, noise(30, 48))
 
 
-def test_unprepared_tfds_asks_the_server_first(offline, tmp_path, monkeypatch, capsys):
-    """The fake has no download_and_prepare: to start one offline would be another error."""
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, prepared=False))
-    _, place = sources.load_source("mnist", whole=True)
-    assert "assets" in place
-    assert len(offline) == 2 and all(0 < timeout <= 30 for timeout in offline)
-    printed = capsys.readouterr().out
-    assert printed.count("Not from") == printed.count("no route to host") == 2
+def test_sets_of_tensorflow_datasets_that_do_not_fit_are_refused(tmp_path, monkeypatch):
+    for dataset, options, parts in (
+        ("tfds:petz", {}, ["tfds:petz could not be had ('petz')", "catalog"]),
+        ("tfds:pets", {"prepared": False}, ["tfds:pets could not be had", "check the network"]),
+        ("tfds:pets", {"features": {"text": None}}, ["has no images: its features are text"]),
+        ("tfds:pets", {"change": np.float32}, ["images of type float32"]),
+    ):
+        (tmp_path / "tfds" / "pets").rmdir() if (tmp_path / "tfds" / "pets").is_dir() else None
+        monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, **options))
+
+        def read(dataset=dataset):
+            return list(open_source(dataset, True)[1]["train"].items())
+
+        refused(read, *parts)
 
 
-def test_prepared_tfds_needs_no_network(offline, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, prepared=True))
-    arrays, place = sources.load_source("mnist", whole=True)
-    assert_contract(arrays)
-    assert (place, len(arrays["train_images"]), offline) == ("tensorflow-datasets", 60, [])
-    assert "Not from" not in capsys.readouterr().out
+def test_sign_language_comes_through_kagglehub(tmp_path, monkeypatch):
+    labels = np.array([0, 10, 24, 8] * 5)  # A, K, Y, I
+    for split in ("train", "test"):
+        path = tmp_path / f"sign_mnist_{split}" / f"sign_mnist_{split}.csv"
+        path.parent.mkdir()
+        rows = np.column_stack([labels, noise(20, 28, 1).reshape(20, -1)])
+        header = ",".join(["label", *(f"pixel{n}" for n in range(1, 785))])
+        np.savetxt(path, rows, fmt="%d", delimiter=",", header=header, comments="")
+    module = SimpleNamespace(dataset_download=lambda name: str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kagglehub", module)
+    about, splits, place = open_source("sign_language_mnist", True)
+    letters = np.array(about.class_names)
+    assert place == "kagglehub" and about.augmented
+    assert letters[splits["held_out"].labels].tolist() == ["A", "K", "Y", "I"] * 5
+    np.testing.assert_array_equal(splits["train"].read(3), noise(20, 28, 1)[3])
 
+    def offline(name):
+        raise ConnectionError("no route\nto host")
 
-@pytest.mark.parametrize("dataset", DOWNLOADED)
-def test_keras_cache_needs_no_network(dataset, offline, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    cached = tmp_path / "keras" / sources.SOURCES[dataset].keras_cache
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(b"")
-    reader = getattr(keras.datasets, dataset)
-    monkeypatch.setattr(reader, "load_data", lambda: (fake_arrays(60), fake_arrays(20)))
-    arrays, place = sources.load_source(dataset, whole=True)
-    assert_contract(arrays)
-    assert (place, len(arrays["test_images"]), offline) == ("keras.datasets", 20, [])
-    assert capsys.readouterr().out.count("Not from") == 1
-
-
-def test_cached_names_are_those_of_keras():
-    """Keras writes these files; a wrong name here would ask the network for nothing."""
-    for dataset in DOWNLOADED:
-        source = sources.SOURCES[dataset]
-        code = inspect.getsource(getattr(keras.datasets, dataset).load_data)
-        assert Path(source.keras_cache).name in code
-        folder = Path(source.keras_cache).parent.name
-        assert folder == "datasets" or folder in code
-
-
-def test_silent_server_is_given_up(monkeypatch, tmp_path, capsys):
-    """A server that takes the connection and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(sources, "NETWORK_TIMEOUT", 0.2)
-        monkeypatch.setattr(sources, "_KERAS_SERVER", url)
-        silent = dataclasses.replace(sources.SOURCES["mnist"], tfds_server=url)
-        monkeypatch.setitem(sources.SOURCES, "mnist", silent)
-        monkeypatch.setitem(sys.modules, "tensorflow_datasets", fake_tfds(tmp_path, False))
-        _, place = sources.load_source("mnist", whole=True)
-    assert "assets" in place
-    assert capsys.readouterr().out.count("timed out") == 2
-
-
-def test_long_reason_is_one_line(offline, monkeypatch, capsys):
-    def fail(*_, **__):
-        raise RuntimeError("first line " + "x" * 500 + "\nsecond line")
-
-    monkeypatch.setitem(sys.modules, "tensorflow_datasets", SimpleNamespace(builder=fail))
-    sources.load_source("mnist", whole=True)
-    lines = capsys.readouterr().out.splitlines()
-    assert not any("second line" in line for line in lines)
-    assert max(map(len, lines)) < 200
+    module.dataset_download = offline
+    refused(lambda: open_source("sign_language_mnist", True), "(no route)", "sign_mnist_train.csv")
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    refused(lambda: open_source("sign_language_mnist", True), "pip install kagglehub")
