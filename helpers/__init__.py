@@ -53,7 +53,6 @@ from helpers.plots import (
     ORANGE,
     encode_gif,
     image_grid,
-    plot_history,
     png,
     save_gif,
     save_png,
@@ -63,5 +62,6 @@ from helpers.plots import (
 )
 from helpers.training.callbacks import load_previews, training_callbacks
 from helpers.training.checkpoints import Checkpoint
+from helpers.training.history import show_history
 from helpers.training.model import AdversarialModel
 from helpers.training.options import training_options

@@ -5,106 +5,122 @@ python -m tests.kills 50 [seed]
 Prints a line per kill and ends with exit code 1 if a training that was killed differs in a bit.
 """
 
-import json
+import hashlib
+import multiprocessing
 import os
 import random
 import re
-import subprocess
+import signal
 import sys
 import tempfile
 import time
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
-import numpy as np
+import h5py
 
-from helpers.machine import ROOT
-from helpers.files import load_arrays
+from helpers.run import DISTANCE, HISTORY, PREVIEWS, checkpoint_files, read_record
 
-PARAMETERS = {"EPOCHS": 12, "BATCH_SIZE": 32}  # 16 steps an epoch in profile tiny
-STARTED = "steps are done"
+PARAMETERS = {"EPOCHS": 3, "BATCH_SIZE": 64, "RUN_NAME": "killed"}  # 8 steps an epoch
+STARTED = "epochs are done"
 PATIENCE = 300  # seconds until a process that does not start or end is given up
+
+# Each training is a process of its own, forked from one that has imported TensorFlow: importing it
+# takes longer than training does.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["helpers", "tests.lesson4"])
+
+
+def run_lesson(folder, parameters):
+    """What a process does: lesson 4's training on small networks, with its runs in `folder`."""
+    os.environ |= {"DCGAN_PROFILE": "tiny", "DCGAN_RUNS": str(folder)}
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    from tests import lesson4
+
+    lesson4.make_networks(folder / PARAMETERS["RUN_NAME"], feature_maps=4)
+    lesson4.run(PARAMETERS | parameters)
 
 
 class Training:
     """Lesson 4 in a process of its own, with its runs in `folder`."""
 
-    def __init__(self, folder, program=(sys.executable, "-m", "tests.lesson4"), **parameters):
-        self.log = Path(folder) / "log.txt"
+    def __init__(self, folder, **parameters):
         folder.mkdir(exist_ok=True)
-        self.file = open(self.log, "wb")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            [*program, *(f"{name}={value!r}" for name, value in (PARAMETERS | parameters).items())],
-            cwd=ROOT,
-            env=os.environ | {"DCGAN_PROFILE": "tiny", "DCGAN_RUNS": str(folder)},
-            stdout=self.file,
-            stderr=subprocess.STDOUT,
-        )
+        self.log = folder / "log.txt"
+        self.log.write_bytes(b"")
+        self.process = PROCESSES.Process(target=run_lesson, args=(folder, parameters))
+        self.process.start()
 
     def text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait_until(self, reached) -> bool:
-        """Wait until `reached(printed text)`; False if the process has ended before."""
+    def wait_until(self, step):
+        """Wait until that many steps are taken, as the progress bar says, or the process ends."""
         end = time.monotonic() + PATIENCE
-        while not reached(self.text()):
-            if self.process.poll() is not None:
-                return reached(self.text())
+        while steps_shown(self.text()) < step and self.process.is_alive():
             if time.monotonic() > end:
                 self.kill()
                 raise RuntimeError(self.text())
             time.sleep(0.01)
-        return True
 
     def kill(self) -> bool:
         """SIGKILL; False if the process had already ended."""
-        running = self.process.poll() is None
+        running = self.process.is_alive()
         self.process.kill()
-        self.process.wait()
-        self.file.close()
+        self.process.join()
         return running
 
-    def finish(self) -> str:
+    def interrupt(self) -> str:
+        """SIGINT, as from the stop button or Ctrl-C; what was printed until the end."""
+        os.kill(self.process.pid, signal.SIGINT)
+        return self.finish(1)
+
+    def finish(self, code=0) -> str:
         """Wait for the end; what was printed."""
-        code = self.process.wait(PATIENCE)
-        self.file.close()
-        if code:
+        self.process.join(PATIENCE)
+        if self.process.exitcode != code:
+            self.kill()
             raise RuntimeError(self.text())
         return self.text()
 
 
-def run_folder(folder) -> Path:
-    (run,) = [path.parent for path in folder.glob("*/dataset.json")]
-    return run
+def steps_shown(text) -> int:
+    """The steps that a process has taken, as its progress bar says; -1 before it trains."""
+    _, started, bar = text.partition(STARTED)
+    return int((re.findall(r"(\d+)/\d+", bar) or [0])[-1]) if started else -1
 
 
 def state(folder) -> dict:
-    """Everything that two equal trainings must agree on, by name."""
-    run = run_folder(folder)
-    newest = max((run / "checkpoints").glob("step_*.npz"))
-    arrays = load_arrays(newest)
-    about = json.loads(str(arrays.pop("about")))
-    arrays["history"] = np.array(json.dumps(about["history"]))
-    for path in [run / "history.csv", run / "distance.json", *sorted((run / "previews").iterdir())]:
-        arrays[path.name] = np.frombuffer(path.read_bytes(), np.uint8)
-    return {"step": np.array(newest.name)} | arrays
+    """Everything that two equal trainings must agree on: the SHA-256 of each part, by its name."""
+    run = folder / PARAMETERS["RUN_NAME"]
+    newest = checkpoint_files(run)[-1]
+    record = read_record(newest)
+    parts = {key: repr(record[key]).encode() for key in sorted(record.keys() - {"id"})}
+    with zipfile.ZipFile(newest) as archive:
+        weights = h5py.File(BytesIO(archive.read("model.weights.h5")))
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            parts[name] = item[()].tobytes()
+
+    weights.visititems(add)
+    for path in [run / HISTORY, run / DISTANCE, *sorted((run / PREVIEWS).iterdir())]:
+        parts[path.name] = path.read_bytes()
+    return {name: hashlib.sha256(content).hexdigest() for name, content in parts.items()}
 
 
 def differences(one, other) -> list[str]:
     """The names under which two states differ."""
-    names = sorted(one.keys() | other.keys())
-    return [n for n in names if n not in one or n not in other or not _equal(one[n], other[n])]
-
-
-def _equal(one, other):
-    return (
-        one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-    )
+    return [name for name in sorted(one | other) if one.get(name) != other.get(name)]
 
 
 def finish_with_kills(folder, kills, generator) -> list[str]:
     """Start a training again and again until it ends; kill the first `kills` of the processes.
 
-    Each is killed up to half a second after one of its first 24 steps, chosen at random.
+    Each is killed shortly after one of its first 16 steps, chosen at random.
 
     Returns:
         For each kill what was saved by then, and what was half written.
@@ -115,21 +131,14 @@ def finish_with_kills(folder, kills, generator) -> list[str]:
         if len(killed) == kills:
             training.finish()
             return killed
-        step, pause = generator.randrange(24), generator.uniform(0, 0.5)
-        training.wait_until(lambda text, step=step: steps_shown(text) >= step)
-        time.sleep(pause)
+        training.wait_until(generator.randrange(16))
+        time.sleep(generator.uniform(0, 0.3))
         if not training.kill():
             return killed
-        run = run_folder(folder)
-        saved = [path.stem for path in sorted((run / "checkpoints").glob("step_*.npz"))]
+        run = folder / PARAMETERS["RUN_NAME"]
+        saved = [path.stem for path in checkpoint_files(run)]
         partial = [path.name for path in run.rglob(".*partial*")]
         killed.append(f"saved {', '.join(saved) or 'nothing'}; half written {partial or 'nothing'}")
-
-
-def steps_shown(text) -> int:
-    """The steps that a process has taken, as its progress bar says; -1 before it trains."""
-    _, started, bar = text.partition(STARTED)
-    return int((re.findall(r"(\d+)/\d+", bar) or [0])[-1]) if started else -1
 
 
 def main():

@@ -7,30 +7,49 @@ taught definitions, the making of the model and the training. What it makes lies
 import ast
 import sys
 
+import keras
 import nbformat
 
+import helpers
 from helpers.machine import ROOT
+from helpers.notebook import Refused, Stopped
 
 MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")
 PARAMETERS = ("parameters", "further-parameters")
 
 
-def main():
+def run(given):
+    """The lesson with these parameters, by name; it ends with one sentence where it refuses."""
     notebook = nbformat.read(ROOT / "notebooks" / "04_training.ipynb", as_version=4)
-    given = dict(argument.split("=", 1) for argument in sys.argv[1:])
     names = {}
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if cell.cell_type != "code":
-            continue
-        if any(tag in PARAMETERS for tag in tags):
-            exec(cell.source, names)
-            unknown = given.keys() - names.keys()
-            assert "parameters" not in tags or not unknown, unknown
-            names |= {name: ast.literal_eval(value) for name, value in given.items()}
-        elif "taught" in tags or any(mark in cell.source for mark in MARKS):
-            exec(compile(cell.source, "lesson 4", "exec"), names)
+    try:
+        for cell in notebook.cells:
+            tags = cell.metadata.get("tags", [])
+            if cell.cell_type != "code":
+                continue
+            if any(tag in PARAMETERS for tag in tags):
+                exec(cell.source, names)
+                unknown = given.keys() - names.keys()
+                assert "parameters" not in tags or not unknown, unknown
+                names |= given
+            elif "taught" in tags or any(mark in cell.source for mark in MARKS):
+                exec(compile(cell.source, "lesson 4", "exec"), names)
+    except (Refused, Stopped) as sentence:  # a notebook shows them likewise
+        sys.exit(str(sentence))
+
+
+def make_networks(folder, feature_maps):
+    """Put lesson 3's networks into a run's folder, of any size; those that lie there stay."""
+    architecture = helpers.taught("03_architecture")
+    keras.utils.set_random_seed(0)
+    for name in ("generator", "discriminator"):
+        if not (folder / f"{name}.keras").is_file():
+            build = getattr(architecture, f"build_{name}")
+            helpers.save_model(
+                build((28, 28, 1), feature_maps=feature_maps), folder / f"{name}.keras"
+            )
 
 
 if __name__ == "__main__":
-    main()
+    pairs = (argument.split("=", 1) for argument in sys.argv[1:])
+    run({name: ast.literal_eval(value) for name, value in pairs})

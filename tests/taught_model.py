@@ -23,7 +23,7 @@ def taught_model(
         smallest_side: pixels, see lesson 3's `build_discriminator`.
         seed: of the latents; the networks' weights depend on Keras's own.
         precision: as lesson 4's `PRECISION`.
-        changes: of the recipe's entries, `batch_size`, `learning_rate` or `memory`.
+        changes: of the recipe's entries, `batch_size`, `learning_rate` or `ema_decay`.
 
     Returns:
         The `DCGAN`, and the recipe's batch size.
@@ -43,7 +43,7 @@ def taught_model(
             image_shape, feature_maps=feature_maps, smallest_side=smallest_side
         ),
         seed=seed,
-        memory=recipe["memory"],
+        ema_decay=recipe["ema_decay"],
     )
     optimizers = [training.make_optimizer(recipe["learning_rate"]) for _ in range(2)]
     model.compile(*optimizers, **training_options(model, steps_per_epoch=1, precision=precision))

@@ -1,4 +1,4 @@
-"""Keras callbacks of notebook 4: what is seen, what is saved, and what stops a training."""
+"""Keras callbacks of lesson 4: what is seen and measured, and what stops a training."""
 
 import math
 import time
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from IPython import get_ipython
 from IPython.display import display
 
@@ -17,50 +18,82 @@ from helpers.files import atomic_write
 from helpers.machine import short
 from helpers.notebook import Refused, Stopped
 from helpers.plots import image_grid, live_picture, png, to_uint8
-from helpers.training.checkpoints import best_epoch
-from helpers.training.history import diagnose
-from helpers.training.options import standard_normal
+from helpers.run import PREVIEWS
+from helpers.training.history import best_epoch, diagnose
+
+
+def training_callbacks(run, images, checkpoint, epochs: int) -> list:
+    """The callbacks of lesson 4, in the order in which they build on each other.
+
+    Args:
+        run: the run whose folder is written to.
+        images: its images, as `prepare` gives them.
+        checkpoint: its `Checkpoint`.
+        epochs: to train in all.
+    """
+    previews = Previews(run, images, checkpoint)
+    return [
+        StopAtNaN(checkpoint),
+        previews,
+        Distance(run, images, checkpoint, epochs),
+        checkpoint,
+        LiveView(previews, checkpoint, epochs),
+        SaveToDrive(run),
+    ]
+
+
+class StopAtNaN(keras.callbacks.Callback):
+    """End the training at the first step whose loss is not a finite number.
+
+    The model goes back to the last checkpoint.
+
+    Raises:
+        Stopped: from `fit`; names the loss and the step and says what to try.
+    """
+
+    def __init__(self, checkpoint):
+        super().__init__()
+        self.checkpoint = checkpoint
+
+    def on_train_batch_end(self, batch, logs=None):
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                step = int(self.model.step)
+                epochs = self.checkpoint.restore(self.model)
+                raise Stopped(
+                    f"{name} became {value} at step {step}, in epoch {epochs + 1}. The networks "
+                    "are back in the state before that epoch. Take smaller learning rates, in a "
+                    "new run (RUN_NAME), and check that the images lie in [-1, 1]."
+                )
 
 
 class Previews(keras.callbacks.Callback):
-    """Save the images of the preview latents after each epoch, and log their variety.
+    """Save the images of the fixed latents after each epoch, and log how much they vary.
 
     Files are `previews/epoch_0007.npy` in the run's folder, uint8 (previews, H, W, C); epoch 0 is
-    the untrained generator. The variety is the standard deviation over the images, averaged over
+    the untrained generator. `pixel_std` is the standard deviation over the images, averaged over
     the pixels, as a share of the training images'.
-
-    Args:
-        folder: the run's folder.
-        images: training images, uint8 (N, H, W, C).
-        steps_per_epoch: training steps of one epoch.
 
     Raises:
         Refused: from `fit`; the generator's images are no images.
     """
 
-    def __init__(self, folder, images, steps_per_epoch):
+    def __init__(self, run, images, checkpoint):
         super().__init__()
-        self.folder = Path(folder) / "previews"
-        self.steps_per_epoch = steps_per_epoch
+        self.folder, images = run.folder / PREVIEWS, images.train_images
         some = images[:: max(1, len(images) // 1000)]  # of all classes, however they are stored
-        self.real_deviation = _deviation(some)
-        self.images = None
+        self.real_std = _pixel_std(some)
+        self.checkpoint = checkpoint
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.images is None:  # the state that this training starts from
-            self.draw()
-            if int(self.model.step) % self.steps_per_epoch == 0:
-                self.save(epoch)
+    def on_train_begin(self, logs=None):
+        self.save(len(self.checkpoint.history))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.draw()
         self.save(epoch + 1)
-        logs["pixel_std"] = _deviation(self.images) / self.real_deviation
-
-    def draw(self):
-        self.images = _as_pictures(self.model.preview())
+        logs["pixel_std"] = _pixel_std(self.images) / self.real_std
 
     def save(self, epoch):
+        self.images = _as_pictures(self.model.preview())
         with atomic_write(self.folder / f"epoch_{epoch:04d}.npy") as partial:
             np.save(partial, self.images)
 
@@ -77,7 +110,7 @@ def _as_pictures(images) -> np.ndarray:
     return to_uint8(images)
 
 
-def _deviation(images) -> float:
+def _pixel_std(images) -> float:
     return max(float(normalise(images).numpy().std(axis=0).mean()), 1e-6)
 
 
@@ -85,21 +118,17 @@ def load_previews(folder, epochs: int) -> np.ndarray:
     """The saved previews of epochs 0 to `epochs`, uint8 (epochs + 1, previews, H, W, C).
 
     Raises:
-        FileNotFoundError: the picture of an epoch is missing.
+        ValueError: the file of an epoch is missing or damaged.
     """
     frames = []
     for epoch in range(epochs + 1):
-        path = Path(folder) / "previews" / f"epoch_{epoch:04d}.npy"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{short(path)} is missing, so the GIF would have a gap; train this run again with "
-                "RESUME = False or choose another RUN_NAME."
-            )
+        path = Path(folder) / PREVIEWS / f"epoch_{epoch:04d}.npy"
         try:
             frames.append(np.load(path))
         except Exception as error:  # NumPy and zipfile raise many kinds for a bad file
             raise ValueError(
-                f"{short(path)} is damaged; train this run again with RESUME = False."
+                f"{short(path)} is missing or damaged, so the GIF would have a gap; train this run "
+                "again with RESUME = False, or choose another RUN_NAME."
             ) from error
     return np.stack(frames)
 
@@ -115,11 +144,6 @@ class Distance(keras.callbacks.Callback):
     The circumstances go to `checkpoint.floor`, with what as many training images score. A training
     that is resumed under others says so and measures no more: its curve would mean nothing.
 
-    Args:
-        run, images: whose feature space it is; `images` as `prepare` gives them.
-        checkpoint: the `Checkpoint` of this training.
-        epochs: to train in all.
-
     Raises:
         OSError: from `fit`; a classifier of these images cannot be saved.
         Refused: from `fit`; the generator's images are no images.
@@ -134,22 +158,17 @@ class Distance(keras.callbacks.Callback):
         self.run, self.images = run, images
         self.checkpoint, self.epochs = checkpoint, epochs
         self.count = min(self.IMAGES, len(images.held_out_images), len(images.train_images))
-        self.begun = False
         self.space = None
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if not self.begun:  # only where there is an epoch to train
-            self.begin()
-            self.begun = True
-
-    def begin(self):
+    def on_train_begin(self, logs=None):
         if self.count < 2:
             print("No distance to real pictures is measured: too few images are held out.")
             return
         space = feature_space(self.run, self.images, "classifier")
         self.real = space.extract_features(_evenly(self.images.held_out_images, self.count))[0]
         seed = int(self.model.seed)
-        self.latents = standard_normal((self.count, self.model.latent_dim), (seed, -2))
+        shape = (self.count, self.model.latent_dim)
+        self.latents = tf.random.stateless_normal(shape, seed=(seed, -2))
         before = self.checkpoint.floor if best_epoch(self.checkpoint.history) else None
         now = figure(0, space, self.count, self.count, seed)
         if before and before | {"value": 0.0} != now:
@@ -186,37 +205,29 @@ class LiveView(keras.callbacks.Callback):
     """Previews and curves in one picture, and one progress bar, both updated in place.
 
     The first diagnosis (`helpers.training.history`) is printed.
-
-    Args:
-        previews: the `Previews` of this training.
-        checkpoint: its `Checkpoint`.
-        epochs: to train in all.
     """
 
     def __init__(self, previews, checkpoint, epochs):
         super().__init__()
         self.previews, self.checkpoint, self.epochs = previews, checkpoint, epochs
-        self.shown = self.bar = None
+        self.shown = None
         self.diagnosis = ""
 
-    def on_epoch_begin(self, epoch, logs=None):
-        if self.bar is None:
-            self.draw()
-            self.first_step = int(self.model.step)
-            steps = self.epochs * self.checkpoint.steps_per_epoch - self.first_step
-            self.bar = keras.utils.Progbar(steps, width=20)
-        self.done = int(self.model.step) - self.first_step
+    def on_train_begin(self, logs=None):
+        self.draw()
+        self.first_step = int(self.model.step)
+        steps = (self.epochs - len(self.checkpoint.history)) * self.params["steps"]
+        self.bar = keras.utils.Progbar(steps, width=20)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.update(self.done + batch + 1)
+        self.bar.update(int(self.model.step) - self.first_step)
 
     def on_epoch_end(self, epoch, logs=None):
         self.draw()
         if not self.diagnosis:
             self.diagnosis = diagnose(self.checkpoint.history)
             if self.diagnosis:
-                good = self.checkpoint.healthy
-                print(f"\n{self.diagnosis}" + f" The last good state is {good}." * bool(good))
+                print(f"\n{self.diagnosis}")
 
     def draw(self):
         if get_ipython() is None:  # a script has no cell to show it in
@@ -246,86 +257,3 @@ class SaveToDrive(keras.callbacks.Callback):
         if time.monotonic() - self.saved >= self.SECONDS:
             save_run(self.run)
             self.saved = time.monotonic()
-
-
-class StopButton(keras.callbacks.Callback):
-    """The interrupt of a kernel, or Ctrl-C: finish the step, save, and end with one line.
-
-    Raises:
-        Stopped: from `fit`.
-    """
-
-    def __init__(self, checkpoint, run, epochs):
-        super().__init__()
-        self.checkpoint, self.run, self.epochs = checkpoint, run, epochs
-
-    def on_train_batch_end(self, batch, logs=None):
-        # After the last step of an epoch, the epoch is ended first.
-        if self.model.interrupt.is_set() and batch + 1 < self.params["steps"]:
-            self.checkpoint.save(self.model)
-            self.stop()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.model.interrupt.is_set() and epoch + 1 < self.epochs:
-            self.stop()
-
-    def stop(self):
-        save_run(self.run)
-        step = int(self.model.step)
-        epoch = math.ceil(step / self.checkpoint.steps_per_epoch)
-        raise Stopped(
-            f"Stopped at step {step}, in epoch {epoch}; all is saved. "
-            "To go on, run this cell again with RESUME = True."
-        )
-
-
-class StopAtNaN(keras.callbacks.Callback):
-    """End the training at the first step whose loss is not a finite number.
-
-    The model goes back to the last checkpoint.
-
-    Raises:
-        Stopped: from `fit`; names the loss and the step and says what to try.
-    """
-
-    def __init__(self, checkpoint):
-        super().__init__()
-        self.checkpoint = checkpoint
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                step = int(self.model.step)
-                if self.checkpoint.used and self.checkpoint.restore(self.model):
-                    state = f"The networks are back in the state after step {int(self.model.step)}."
-                else:
-                    state = "Nothing is saved yet, so run all cells from the top for new networks."
-                raise Stopped(
-                    f"{name} became {value} at step {step} (epoch {self.epoch + 1}). {state} Take "
-                    "smaller learning rates, in a new run (RUN_NAME), and check that the images "
-                    "lie in [-1, 1]."
-                )
-
-
-def training_callbacks(run, images, checkpoint, epochs: int) -> list:
-    """The callbacks of notebook 4, in the order in which they build on each other.
-
-    Args:
-        run: the run whose folder is written to.
-        images: its images, as `prepare` gives them.
-        checkpoint: its `Checkpoint`.
-        epochs: to train in all.
-    """
-    previews = Previews(run.folder, images.train_images, checkpoint.steps_per_epoch)
-    return [
-        StopAtNaN(checkpoint),
-        previews,
-        Distance(run, images, checkpoint, epochs),
-        checkpoint,
-        LiveView(previews, checkpoint, epochs),
-        SaveToDrive(run),
-        StopButton(checkpoint, run, epochs),
-    ]

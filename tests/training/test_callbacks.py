@@ -1,0 +1,174 @@
+"""What is seen and measured after each epoch: previews, distances, one picture, warnings."""
+
+from base64 import b64decode
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tensorflow as tf
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+import helpers
+from helpers.evaluation.features import random_features
+from helpers.files import load_json
+from helpers.notebook import Refused
+from helpers.run import newest_record
+from helpers.training.callbacks import SaveToDrive
+from tests.training.toy import (
+    COUNT,
+    HELD_OUT,
+    IMAGES,
+    SEED,
+    ToyGAN,
+    files,
+    make_model,
+    train,
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Four epochs: the third is measured because it is its turn, the fourth for it is the last."""
+    folder = tmp_path_factory.mktemp("whole")
+    model = make_model()
+    train(model, folder, 4)
+    return folder, model
+
+
+def test_previews_of_every_epoch(whole):
+    folder, model = whole
+    frames = helpers.load_previews(folder, 4)
+    assert frames.dtype == np.uint8 and frames.shape == (5, 5, 8, 8, 1)
+    np.testing.assert_array_equal(frames[0], helpers.to_uint8(make_model().preview()))
+    np.testing.assert_array_equal(frames[4], helpers.to_uint8(model.preview()))
+    assert len({frame.tobytes() for frame in frames}) == 5
+    real = (IMAGES / 127.5 - 1).std(axis=0).mean()
+    expected = (frames[4] / 127.5 - 1).std(axis=0).mean() / real
+    assert helpers.load_table(folder / "history.csv")["pixel_std"][3] == pytest.approx(expected)
+
+
+def test_a_missing_and_a_damaged_preview(tmp_path):
+    folder = tmp_path / "previews"
+    folder.mkdir()
+    for epoch in (0, 2):
+        np.save(folder / f"epoch_{epoch:04d}.npy", IMAGES)
+    for _ in range(2):
+        with pytest.raises(ValueError) as caught:
+            helpers.load_previews(tmp_path, 2)
+        assert str(caught.value) == (
+            "epoch_0001.npy is missing or damaged, so the GIF would have a gap; train this run "
+            "again with RESUME = False, or choose another RUN_NAME."
+        )
+        (folder / "epoch_0001.npy").write_bytes(b"nothing")
+
+
+def test_the_distance_is_that_of_fixed_latents_to_held_out_images(whole):
+    folder, model = whole
+    record = newest_record(folder)
+    history, floor = record["history"], record["floor"]
+    real = random_features(HELD_OUT)
+    latents = tf.random.stateless_normal((len(HELD_OUT), 4), seed=(SEED, -2))
+    drawn = random_features(model.ema_generator(latents, training=False).numpy())
+    expected = helpers.frechet_distance(drawn, real)
+    found = [row["distance"] for row in history]
+    assert found[:2] == [None, None] and found[2] > 0
+    assert found[3] == pytest.approx(expected, rel=1e-3)
+    # The floor: as many training images, of the whole set, and all that it depends on.
+    evenly = random_features(IMAGES[np.linspace(0, COUNT - 1, len(HELD_OUT)).astype(int)])
+    assert floor["value"] == pytest.approx(helpers.frechet_distance(evenly, real))
+    assert floor["real"] == floor["generated"] == len(HELD_OUT) and floor["seed"] == SEED
+    assert floor["space"]["name"].startswith("random convolutions")
+    best = 3 + int(found[3] < found[2])
+    best_record = floor | {"value": found[best - 1], "epoch": best}
+    assert load_json(folder / "distance.json") == {"floor": floor, "best": best_record}
+
+
+def test_distances_of_two_kinds_never_share_a_curve(tmp_path, capsys):
+    train(make_model(), tmp_path, 3)
+    before = (tmp_path / "distance.json").read_bytes()
+    capsys.readouterr()
+    train(make_model(), tmp_path, 6, held_out=HELD_OUT[:10])
+    (line,) = [x for x in capsys.readouterr().out.splitlines() if x.startswith("No distance")]
+    assert "20 real and 20 generated" in line and "10 real and 10 generated" in line
+    history = newest_record(tmp_path)["history"]
+    assert [row["epoch"] for row in history if row["distance"] is not None] == [3]
+    assert (tmp_path / "distance.json").read_bytes() == before
+
+
+def test_without_held_out_images_the_last_generator_is_the_best(tmp_path, capsys):
+    model = make_model()
+    train(model, tmp_path, 3, held_out=HELD_OUT[:1])
+    assert "No distance to real pictures is measured: too few" in capsys.readouterr().out
+    assert np.isnan(helpers.load_table(tmp_path / "history.csv")["distance"]).all()
+    assert not (tmp_path / "distance.json").exists()
+    for best, last in zip(model.best_generator.variables, model.ema_generator.variables):
+        np.testing.assert_array_equal(best, last)
+
+
+@pytest.mark.parametrize(("scale", "words"), [(3.0, "-3 and 3"), (np.nan, "nan and nan")])
+def test_a_generator_that_makes_no_images_is_told_so(scale, words, tmp_path):
+    class Odd(ToyGAN):
+        def preview(self):
+            pictures = super().preview()
+            return scale * tf.sign(pictures) if int(self.step) else pictures
+
+    with pytest.raises(Refused, match=f"pixels lie between {words}; .* tanh"):
+        train(make_model(kind=Odd), tmp_path, 2)
+    assert files(tmp_path) == ["epoch_0000.zip"]
+
+
+def test_a_notebook_shows_one_picture_and_one_bar(tmp_path):
+    """However long it trains, and of one size, so that the page does not jump."""
+    InteractiveShell.instance()
+    try:
+        with capture_output() as shown:
+            train(make_model(), tmp_path, 3)
+    finally:
+        InteractiveShell.clear_instance()
+    (first, *updates) = shown.outputs
+    assert not first.update and len(updates) == 3 and all(each.update for each in updates)
+    assert len({each.transient["display_id"] for each in shown.outputs}) == 1
+    sizes = {iio.imread(b64decode(each.data["image/png"])).shape for each in shown.outputs}
+    assert len(sizes) == 1 and next(iter(sizes))[0] >= 480
+    assert "9/9" in shown.stdout and "3/9" in shown.stdout and shown.stdout.count("\n") < 12
+
+
+class Saturating(ToyGAN):
+    """A generator with nearly no gradient beside a perfect discriminator."""
+
+    def report(self, d_loss, g_loss, real_logits, generated_logits, gradients):
+        ones = tf.ones_like(real_logits)
+        return super().report(d_loss, g_loss, ones, -ones, [g * 1e-4 for g in gradients])
+
+
+def test_a_won_game_is_said_once_and_the_training_goes_on(tmp_path, capsys):
+    train(make_model(kind=Saturating), tmp_path, 5)
+    assert capsys.readouterr().out.count("The discriminator has won") == 1
+    assert helpers.load_table(tmp_path / "history.csv")["epoch"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_collapsed_generator_is_named(tmp_path, capsys):
+    model = make_model()
+    model.ema_generator.trainable_variables[0].assign(tf.zeros((4, 16)))  # no latent gets through
+    model.generator.trainable_variables[0].assign(tf.zeros((4, 16)))
+    model.generator_optimizer.learning_rate = 0.0
+    train(model, tmp_path, 3)
+    out = capsys.readouterr().out
+    assert "The generator has collapsed" in out and "SEED" in out
+
+
+def test_drive_gets_a_copy_now_and_then(tmp_path, capsys):
+    run = SimpleNamespace(name="toy", folder=tmp_path / "run", drive=tmp_path / "drive")
+    run.folder.mkdir(), run.drive.mkdir()
+    (run.folder / "history.csv").write_text("epoch\n1\n")
+    callback = SaveToDrive(run)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    assert not list(run.drive.iterdir())
+    callback.saved -= callback.SECONDS
+    callback.on_epoch_end(1)
+    callback.on_epoch_end(2)
+    assert [path.name for path in run.drive.iterdir()] == ["toy.0001.zip"]
+    assert capsys.readouterr().out.startswith("Saved to Drive: toy.0001.zip")
