@@ -15,7 +15,7 @@ import nbformat
 import papermill
 
 from helpers import open_run, short
-from helpers.data.sources import find_path, is_known
+from helpers.data.opening import find_path
 from helpers.files import atomic_write
 from helpers.machine import ROOT
 
@@ -30,7 +30,7 @@ def main():
     arguments = parser.parse_args()
     try:
         if arguments.command == "run":
-            path = None if is_known(arguments.dataset) else find_path(arguments.dataset)
+            path = find_path(arguments.dataset)
             run_course(str(path.resolve()) if path else arguments.dataset)
         else:
             execute_in_place(arguments.runs)

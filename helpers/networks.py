@@ -30,9 +30,7 @@ def taught(notebook: str) -> SimpleNamespace:
         "".join(cell["source"]) for cell in cells if "taught" in cell["metadata"].get("tags", [])
     ]
     if not sources:
-        raise ValueError(
-            f"{path.name} has no cell tagged 'taught', so it shares nothing."
-        )
+        raise ValueError(f"{path.name} has no cell tagged 'taught', so it shares nothing.")
     names = {"__name__": notebook}
     for number, source in enumerate(sources):
         # Known to linecache, so that error messages show the lines of the cell.
