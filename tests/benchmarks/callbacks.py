@@ -22,6 +22,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import helpers
 from helpers.training.callbacks import Distance
+from tests.taught_model import taught_model
 
 SHAPE = (28, 28, 1)
 EPOCHS = 2 * Distance.EVERY
@@ -49,14 +50,14 @@ def main():
 def measure(steps) -> tuple:
     """Seconds of six epochs, images a batch, and seconds within each callback's hooks."""
     run, images = helpers.open_run("fashion_mnist"), made_of_noise()
-    model, batch_size = helpers.taught_model(SHAPE)
-    checkpoint = helpers.Checkpoint(run.folder, steps, {})
+    model, batch_size = taught_model(SHAPE)
+    checkpoint = helpers.Checkpoint(run.folder, {}, images.card)
     # One epoch more than is trained, for the last of all measures a distance, due or not.
     callbacks = helpers.training_callbacks(run, images, checkpoint, 1 + EPOCHS + 1)
 
-    def train(first_step, epochs):
-        batches = helpers.training_batches(images.train_images, batch_size, 0, first_step)
-        model.fit(batches, steps, epochs, first_step, callbacks=callbacks)
+    def train(done, epochs):
+        batches = helpers.training_batches(images.train_images, batch_size, 0, done * steps)
+        model.fit(batches, epochs, initial_epoch=done, steps_per_epoch=steps, callbacks=callbacks)
 
     train(0, 1)
     spent = Counter()
@@ -64,15 +65,15 @@ def measure(steps) -> tuple:
         for hook in ("on_epoch_end", "on_train_batch_end"):
             setattr(callback, hook, timed(callback, hook, spent))
     start = time.perf_counter()
-    train(steps, 1 + EPOCHS)
+    train(1, 1 + EPOCHS)
     return time.perf_counter() - start, batch_size, spent
 
 
 def made_of_noise():
     noise = np.random.default_rng(0).integers(0, 256, (2, Distance.IMAGES, *SHAPE), np.uint8)
     card = {"dataset": "fashion_mnist", "title": "Fashion-MNIST", "image_shape": SHAPE}
-    card |= {"labelled": True, "class_names": ["any"] * 10}
-    return SimpleNamespace(card=card, train_images=noise[0], test_images=noise[1])
+    card |= {"labelled": True, "class_names": ["any"] * 10, "images": "noise", "profile": "full"}
+    return SimpleNamespace(card=card, train_images=noise[0], held_out_images=noise[1])
 
 
 def timed(callback, hook, spent):

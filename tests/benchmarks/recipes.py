@@ -24,12 +24,13 @@ import keras
 import numpy as np
 
 import helpers
-from helpers import metrics
-from helpers.machine import short
+from helpers.evaluation import metrics
 from helpers.files import save_table
-from helpers.evaluation.trainings import TABLE
+from helpers.machine import ASSETS, short
 from tests.benchmarks import tutorial
+from tests.taught_model import taught_model
 
+TABLE = ASSETS / "results" / "recipes.csv"
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
 TRAINING = ("dataset", "recipe", "seed", "feature_maps")  # what names a training in the table
@@ -37,9 +38,7 @@ MEASUREMENT = (*TRAINING, "interval")  # and what names a row
 
 
 def variant(**changes):
-    return lambda shape, seed, maps: helpers.taught_model(
-        shape, feature_maps=maps, seed=seed, **changes
-    )
+    return lambda shape, seed, maps: taught_model(shape, feature_maps=maps, seed=seed, **changes)
 
 
 RECIPES = {
@@ -49,7 +48,7 @@ RECIPES = {
     # The course's without one of its three ideas.
     "no third block": variant(smallest_side=7),
     "paper's steps": variant(batch_size=128, learning_rate=2e-4),
-    "no average": variant(memory=0.0),
+    "no average": variant(ema_decay=0.0),
 }
 
 
@@ -83,9 +82,11 @@ def train(arguments, recipe, seed):
     shape = images.train_images.shape[1:]
     model, batch_size = RECIPES[recipe](shape, seed, arguments.feature_maps)
     steps = INTERVAL // batch_size
-    checkpoint = helpers.Checkpoint(run.folder, steps, {"recipe": recipe, "SEED": seed})
-    first_step = checkpoint.restore(model)
+    settings = {"recipe": recipe, "SEED": seed}
+    checkpoint = helpers.Checkpoint(run.folder, settings, images.card)
+    done = checkpoint.restore(model)
     log = Log(checkpoint, start, arguments.minutes, scores)
+    log.steps = steps
     log.about = {
         "dataset": dataset,
         "recipe": recipe,
@@ -93,18 +94,18 @@ def train(arguments, recipe, seed):
         "feature_maps": arguments.feature_maps,
         "batch_size": batch_size,
     }
-    if not first_step and in_table(log.about, TRAINING):
+    if not done and in_table(log.about, TRAINING):
         raise SystemExit(
             f"{short(TABLE)} has rows of {dataset}, {recipe}, seed {seed}, but {short(run.folder)} "
             "has no training to go on with; delete those rows to measure it anew."
         )
     intervals = 100_000 if arguments.minutes else round(8 * arguments.epochs)
-    if log.minutes_left() > 0 and first_step < intervals * steps:
+    if log.minutes_left() > 0:
         model.fit(
-            helpers.training_batches(images.train_images, batch_size, seed, first_step),
+            helpers.training_batches(images.train_images, batch_size, seed, done * steps),
             steps_per_epoch=steps,
+            initial_epoch=done,
             epochs=intervals,
-            first_step=first_step,
             callbacks=[log, checkpoint],
         )
     log.set_model(model)
@@ -127,6 +128,10 @@ class Log(keras.callbacks.Callback):
     def minutes_left(self) -> float:
         return self.minutes - self.seconds / 60 if self.minutes else np.inf
 
+    def on_train_begin(self, logs=None):
+        self.seconds += time.perf_counter() - self.start
+        self.start = None  # what is done between epochs is not counted
+
     def on_epoch_begin(self, epoch, logs=None):
         if self.due(epoch):
             self.measure(epoch)
@@ -134,7 +139,7 @@ class Log(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds += time.perf_counter() - self.start
-        self.start = None  # what is done between epochs is not counted
+        self.start = None
         logs["seconds"] = self.seconds
         self.model.stop_training = self.minutes_left() <= 0
 
@@ -151,7 +156,7 @@ class Log(keras.callbacks.Callback):
             return
         began = time.perf_counter()
         row = about | {
-            "images_seen": interval * self.checkpoint.steps_per_epoch * about["batch_size"],
+            "images_seen": interval * self.steps * about["batch_size"],
             "seconds": round(self.checkpoint.history[interval - 1]["seconds"], 1),
             **self.scores.of(self.model.ema_generator, about["seed"], last),
         }
@@ -196,8 +201,8 @@ class Scores:
             train = self.images.train_images
             nearest, _ = metrics.nearest_distances(drawn, train)
             honest, _ = metrics.nearest_distances(self.images.held_out_images, train)
-            found["memorisation"] = metrics.nearer_probability(nearest, honest)[0]
-            found["near_copies"] = metrics.near_copies(nearest, honest)[0]
+            found["memorisation"] = metrics.nearer_probability(nearest, honest)
+            found["near_copies"] = metrics.near_copies(nearest, honest)
         return found
 
 

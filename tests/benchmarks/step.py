@@ -19,6 +19,7 @@ import tensorflow as tf
 import helpers
 from helpers.training.options import computing_in
 from tests.benchmarks import tutorial
+from tests.taught_model import taught_model
 
 SHAPES = {(28, 28, 1): 128, (64, 64, 3): 32}  # with their batches
 SIDE = 2048  # of the matrices
@@ -34,14 +35,14 @@ def main():
 
 
 def compare(shape, batch_size, rounds):
-    model, _ = helpers.taught_model(shape)
+    model, _ = taught_model(shape)
     work = 3 * multiply_adds(model.generator) + 7 * multiply_adds(model.discriminator)
     batches = iter(helpers.training_batches(noise(shape), batch_size, seed=0))
     candidates = {
         "the course's step": course_step(shape, batches, "float32"),
         "the tutorial's step": tutorial_step(shape, batches, batch_size),
         **torch_steps(shape, batch_size),
-        "with the average": course_step(shape, batches, "float32", model.memory),
+        "with the average": course_step(shape, batches, "float32", model.ema_decay),
     }
     if model.precision != "float32":
         candidates[f"in {model.precision}"] = course_step(shape, batches, model.precision)
@@ -71,7 +72,7 @@ def compare(shape, batch_size, rounds):
 
 def share_between_steps(shape, steps=100) -> float:
     """The share of `fit`'s time that passes between two steps, at the recipe's batch."""
-    model, batch_size = helpers.taught_model(shape)
+    model, batch_size = taught_model(shape)
     model.make_train_function()
     compiled, times = model.train_function, []
 
@@ -106,13 +107,14 @@ def noise(shape):
     return np.random.default_rng(0).integers(0, 256, (1_000, *shape), np.uint8)
 
 
-def course_step(shape, batches, precision, memory=0.0):
+def course_step(shape, batches, precision, ema_decay=0.0):
     """A step as `fit` takes it, without the callbacks."""
-    model, _ = helpers.taught_model(shape, precision=precision, memory=memory)
+    model, _ = taught_model(shape, precision=precision, ema_decay=ema_decay)
     model.make_train_function()
+    networks = (model.generator, model.ema_generator, model.discriminator)
 
     def step():
-        with computing_in(precision, *model.networks):
+        with computing_in(precision, *networks):
             model.train_function(batches)
 
     return step
@@ -126,7 +128,7 @@ def gemm(dtype):
 
 def tutorial_step(shape, batches, batch_size):
     """The tutorial's step as it stands there: a compiled function, no averages, no metrics."""
-    model, _ = helpers.taught_model(shape, memory=0.0)
+    model, _ = taught_model(shape, ema_decay=0.0)
     optimizers = [keras.optimizers.Adam(1e-4) for _ in range(2)]
     step = tutorial.make_step(model.generator, model.discriminator, *optimizers, batch_size)
     return lambda: step(next(batches))
