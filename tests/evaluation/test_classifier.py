@@ -13,6 +13,7 @@ from helpers.evaluation.classifier import (
     train_classifier,
     weights_sha256,
 )
+from helpers.evaluation.features import feature_space
 from helpers.machine import ASSETS
 from tests.evaluation.toy import made_run, shapes
 
@@ -34,12 +35,18 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_it_knows_images_that_it_has_not_seen(trained):
-    folder, classifier = trained
-    assert set(contents(folder)) == {"classifier.keras", "classifier.json"}
+def test_it_is_the_feature_space_of_a_labelled_set(run, trained, capsys):
+    assert set(contents(run.folder)) == {"classifier.keras", "classifier.json"}
+    space = feature_space(run, shapes())
+    assert capsys.readouterr().out.endswith(f"held-out images.\nFeatures: {space}.\n")
+    assert space.name == "a classifier trained on shapes"
+    assert space.classes == ("lying", "standing", "square")
+    assert space.sha256 == weights_sha256(trained[1])
     others = shapes(train=1, held_out=200, seed=1)
-    logits = classifier.predict(helpers.normalise(others.held_out_images), verbose=0)
-    assert np.mean(logits.argmax(axis=1) == others.held_out_labels) >= 0.7  # chance is 0.33
+    features, probabilities = space.extract_features(others.held_out_images)
+    assert features.shape == (200, 64) and features.min() >= 0
+    right = probabilities.argmax(axis=1) == others.held_out_labels
+    assert np.mean(right) >= 0.7  # chance is 0.33
 
 
 def test_a_seed_decides_the_weights_whatever_was_drawn_before(tmp_path):

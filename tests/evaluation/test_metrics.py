@@ -37,11 +37,6 @@ def test_agrees_with_the_textbook(rank_a, rank_b):
     assert 0 <= gaussian_distance(mean_a, a, mean_a, a) < 1e-6
 
 
-def test_orthogonal_supports_share_nothing():
-    a, b = np.diag([4.0, 0, 0]), np.diag([0, 9.0, 0])
-    assert gaussian_distance(np.zeros(3), a, np.zeros(3), b) == pytest.approx(13)
-
-
 def test_frechet_of_a_shift_and_of_lost_diversity():
     """A collapsed generator with the right mean does not score zero."""
     features = np.random.default_rng(5).normal(size=(40, 8))
@@ -58,21 +53,6 @@ def test_extrapolation_is_nearer_the_truth():
         plain.append(frechet_distance(a, b))
         extrapolated.append(metrics.extrapolated_distance(a, b))
     assert np.mean(plain) - truth > 0.05 > abs(np.mean(extrapolated) - truth) + 0.02
-
-
-def test_extrapolation_is_the_line_through_means_of_parts():
-    """Of two parts the distance is the one of halves, and so on; the order does not matter."""
-    a, b = next(normal_sets(1, 240, 120, 3))
-    found = [metrics.extrapolated_distance(a, b, seed) for seed in range(40)]
-    by_hand = []
-    for seed in range(40):
-        random = np.random.default_rng(1000 + seed)
-        sets = random.permutation(a), random.permutation(b)
-        pairs = [zip(*(np.split(rows, count) for rows in sets)) for count in (1, 2, 3, 4)]
-        means = [np.mean([frechet_distance(*pair) for pair in each]) for each in pairs]
-        by_hand.append(np.polyfit([1, 2, 3, 4], means, 1)[1])
-    deviation = np.hypot(np.std(found), np.std(by_hand)) / np.sqrt(40)
-    assert np.mean(found) == pytest.approx(np.mean(by_hand), abs=4 * deviation)
 
 
 # Against other packages
@@ -176,6 +156,7 @@ def test_nearest_against_brute_force(kind, block, tmp_path):
     references = random.integers(0, 256, (60, 7, 7, 1))
     queries = random.integers(0, 256, (23, 7, 7, 1))
     queries[5], queries[22] = references[41], references[0]  # planted copies
+    references[50] = references[41]  # the first of equals is the answer
     queries[9] = references[13]
     queries[9, 0, 0, 0] = (queries[9, 0, 0, 0] + 128) % 256  # and a near one
     if kind is np.float32:
@@ -189,12 +170,6 @@ def test_nearest_against_brute_force(kind, block, tmp_path):
     np.testing.assert_array_equal(indices, every.argmin(axis=1))
     np.testing.assert_allclose(distances, every.min(axis=1), rtol=1e-5, atol=1e-6)
     assert distances[5] == distances[22] == 0 and distances.dtype == np.float32
-
-
-def test_nearest_takes_the_first_of_equals():
-    references = np.zeros((7, 2, 2, 1), np.uint8)
-    for block in (3, 500):
-        assert nearest_distances(references[:2], references, block)[1].tolist() == [0, 0]
 
 
 def test_nearer_probability():
@@ -219,15 +194,6 @@ def test_near_copies_of_an_honest_generator_are_one_in_200():
     for n, m in ((500, 500), (300, 1000), (400, 199)):
         draws = [metrics.near_copies(random.random(n), random.random(m)) for _ in range(1500)]
         assert abs(np.mean(draws) - 0.005) < 3.5 * np.std(draws) / np.sqrt(len(draws))
-
-
-def test_near_copies_finds_few_copies():
-    """One in fifty: the share rises by it, and the probability of being nearer hardly moves."""
-    held_out, generated = np.random.default_rng(17).exponential(1, (2, 2000)) + 1
-    honest = metrics.near_copies(generated, held_out)
-    generated[:40] = 0
-    assert metrics.near_copies(generated, held_out) - honest == pytest.approx(0.02, abs=0.001)
-    assert abs(metrics.nearer_probability(generated, held_out) - 0.5) < 0.03
 
 
 # Standard error
