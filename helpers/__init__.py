@@ -28,14 +28,14 @@ from helpers.evaluation.metrics import (
     precision_recall,
     standard_error,
 )
-from helpers.evaluation.results import load_defects, plot_defects, smallest_noticed, unnoticed
-from helpers.evaluation.scores import print_scores, score
-from helpers.evaluation.trainings import (
+from helpers.evaluation.results import (
     distances_after,
+    load_defects,
     load_trainings,
+    plot_defects,
     plot_trainings,
-    seconds_until,
 )
+from helpers.evaluation.scores import print_scores, score
 from helpers.files import load_json, load_model, load_table, save_json, save_model, sha256
 from helpers.machine import ASSETS, short
 from helpers.networks import (

@@ -1,140 +1,142 @@
-"""Which metric notices which planted defect: the table of tests/benchmarks/planted_defects.py."""
+"""The tables of assets/results: which metric notices which defect, and how fast recipes learn.
 
-import csv
+`assets/README.md` says how each was measured, and names its columns.
+"""
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import LogLocator, NullLocator
 
 from helpers.files import require_file
 from helpers.machine import ASSETS
 
 PLANTED_DEFECTS = ASSETS / "results" / "planted_defects.csv"
+RECIPES = ASSETS / "results" / "recipes.csv"
 NO_DEFECT = "none"
 POWER, FALSE_ALARMS = 0.95, 0.05  # at least, and at most, where a metric notices a defect
 WITHOUT_SPACE = ("memorisation", "near copies", "discriminator")  # metrics that need no features
-_TEXT = ("space", "sha256", "defect", "size", "metric")
-_NOTICED, _UNNOTICED = "#08306B", LinearSegmentedColormap.from_list("", ["white", "#9CC7E8"])
+_DARK, _LIGHT = "#08306B", LinearSegmentedColormap.from_list("", ["white", "#9CC7E8"])
 
 
-def load_defects(space: str = "", images: int = 0, path=PLANTED_DEFECTS) -> list[dict]:
-    """Rows of the table: one for each feature space, number of images, defect, size and metric.
+def load_defects(space: str, images: int, path=PLANTED_DEFECTS) -> pd.DataFrame:
+    """The table of planted defects: a row for each metric, defect and size; sizes rise.
 
     Args:
-        space: the first word that names one feature space, "classifier" or "random", with the
-            metrics that need none; by default all rows. Figures of several spaces belong on
-            separate axes.
-        images: only rows of that many real and generated images; by default all rows.
+        space: a word in the name of a feature space, "classifier" or "random"; metrics that need
+            no features are there with both.
+        images: how many real and as many generated ones, 500 or 2000.
 
     Returns:
-        Dictionaries: `space`, `sha256` (its first 12 digits), `defect`, `size` and `metric` are
-        texts; the others numbers. `power` is the share of `draws` with an alarm, a value outside
-        [`low`, `high`]; `false_alarms`, that share without a defect; `median`, of the values.
+        The columns of the file, and `noticed`: whether the metric notices the defect, with 95 %
+        power at least and 5 % false alarms at most.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: there are no such rows.
     """
     require_file(path)
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [
-            {name: text if name in _TEXT else _number(text) for name, text in row.items()}
-            for row in csv.DictReader(file)
-        ]
-    rows = [
-        row
-        for row in rows
-        if (not space or space in row["space"].split() or row["metric"] in WITHOUT_SPACE)
-        and images in (0, row["images"])
-    ]
-    if not any(row["metric"] not in WITHOUT_SPACE for row in rows):
+    table = pd.read_csv(path, keep_default_na=False, dtype={"sha256": str})
+    of_space = table["space"].map(lambda name: space in name.split())
+    of_count = table["images"] == images
+    if not (of_space & of_count).any():
         raise ValueError(f"Planted defects are not known of {images} images in space {space!r}.")
-    return rows
+    table = table[of_count & (of_space | table["metric"].isin(WITHOUT_SPACE))].copy()
+    sure = (table["power"] >= POWER) & (table["false_alarms"] <= FALSE_ALARMS)
+    table["noticed"] = sure & (table["defect"] != NO_DEFECT)
+    return table
 
 
-def noticed(row) -> bool:
-    """Whether a row's metric notices its defect: 95 % power, at most 5 % false alarms."""
-    return row["power"] >= POWER and row["false_alarms"] <= FALSE_ALARMS
-
-
-def smallest_noticed(rows) -> dict[str, dict[str, str]]:
-    """For each defect the metrics that notice it, each with the smallest size it notices.
-
-    Args:
-        rows: of `load_defects`, of one space and number of images.
-    """
-    found = {row["defect"]: {} for row in _planted(rows)}
-    for row in _planted(rows):  # sizes rise
-        if noticed(row):
-            found[row["defect"]].setdefault(row["metric"], row["size"])
-    return found
-
-
-def unnoticed(rows) -> list[tuple[str, str]]:
-    """Defects and sizes that no metric notices, of rows as for `smallest_noticed`."""
-    every = dict.fromkeys((row["defect"], row["size"]) for row in _planted(rows))
-    seen = {(row["defect"], row["size"]) for row in _planted(rows) if noticed(row)}
-    return [each for each in every if each not in seen]
-
-
-def plot_defects(rows) -> None:
+def plot_defects(table) -> None:
     """The power of every metric against every defect in per cent, as one figure 9 inches wide.
 
-    Dark cells are noticed: at least 95 % power, at most 5 % false alarms. The first row shows
-    those.
+    Dark cells are noticed. The first row, without a defect, shows the false alarms.
 
     Args:
-        rows: of `load_defects`, of one space and number of images.
-
-    Raises:
-        ValueError: they are of several feature spaces, or numbers of images.
+        table: of `load_defects`.
     """
-    spaces = {row["space"] for row in rows if row["metric"] not in WITHOUT_SPACE}
-    if len(spaces) != 1 or len({row["images"] for row in rows}) != 1:
-        raise ValueError("A figure of defects shows one feature space and one number of images.")
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    sizes = list(dict.fromkeys((row["defect"], row["size"]) for row in rows))
-    tops, labels = _places(sizes)
-    figure, axes = plt.subplots(figsize=(9, 1.9 + 0.25 * tops[-1]), facecolor="white")
-    for row in rows:
-        x, y = metrics.index(row["metric"]), tops[sizes.index((row["defect"], row["size"]))]
-        dark = row["defect"] != NO_DEFECT and noticed(row)
-        colour = _NOTICED if dark else _UNNOTICED(min(row["power"], POWER) / POWER)
-        ink = {"color": "white", "weight": "bold"} if dark else {"color": "black"}
-        axes.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
-        percent = f"{100 * row['power']:.0f}"
-        axes.text(x + 0.5, y + 0.5, percent, ha="center", va="center", size=10, **ink)
-    axes.set(xlim=(0, len(metrics)), ylim=(tops[-1] + 1, 0))
+    rows = table.set_index(["defect", "size", "metric"])
+    sizes = list(dict.fromkeys(zip(table["defect"], table["size"])))
+    metrics = list(dict.fromkeys(table["metric"]))
+    figure, axes = plt.subplots(figsize=(9, 1.9 + 0.29 * len(sizes)), facecolor="white")
+    labels, y, before = {}, 0.0, None
+    for defect, size in sizes:
+        y += 1 + 0.35 * (defect != before)  # a gap before each defect
+        name = "no defect" if defect == NO_DEFECT else f"{defect}   {size}"
+        labels[y + 0.5] = size if defect == before else name
+        before = defect
+        for x, metric in enumerate(metrics):
+            power, noticed = rows.loc[(defect, size, metric), ["power", "noticed"]]
+            colour = _DARK if noticed else _LIGHT(min(power, POWER) / POWER)
+            axes.add_patch(plt.Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white"))
+            ink = {"color": "white", "weight": "bold"} if noticed else {"color": "black"}
+            place = {"ha": "center", "va": "center", "size": 10}
+            axes.text(x + 0.5, y + 0.5, f"{100 * power:.0f}", **place, **ink)
+    axes.set(xlim=(0, len(metrics)), ylim=(y + 1, 1.35))
     axes.xaxis.tick_top()
     axes.set_xticks(np.arange(len(metrics)) + 0.5, metrics, rotation=40, ha="left", size=10)
-    axes.set_yticks(tops + 0.5, labels, size=10)
+    axes.set_yticks(list(labels), labels.values(), size=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    draws = next(row["draws"] for row in rows if row["defect"] != NO_DEFECT)
+    draws = table.loc[table["defect"] != NO_DEFECT, "draws"].iloc[0]
+    (space,) = table.loc[~table["metric"].isin(WITHOUT_SPACE), "space"].unique()
     figure.suptitle(
-        f"Alarms in per cent of {draws} draws, {rows[0]['images']:,} images each, features of\n"
-        f"{spaces.pop()}. Dark: noticed, 95 or more, at most 5 without a defect",
+        f"Alarms in per cent of {draws} draws, {table['images'].iloc[0]:,} images each, features "
+        f"of\n{space}. Dark: noticed, 95 or more, at most 5 without a defect",
         size=11,
     )
     plt.show()
 
 
-def _places(sizes) -> tuple[np.ndarray, list[str]]:
-    """Where the row of each defect and size begins, a gap before each defect; and its label."""
-    tops, labels, before = [], [], NO_DEFECT
-    for defect, size in sizes:
-        new = defect != before
-        tops.append(tops[-1] + 1 + 0.35 * new if tops else 0.0)
-        name = "no defect" if defect == NO_DEFECT else f"{defect}   {size}"
-        labels.append(name if new or defect == NO_DEFECT else size)
-        before = defect
-    return np.array(tops), labels
+def load_trainings(dataset: str = "fashion_mnist") -> pd.DataFrame:
+    """The measurements of all recipes on a data set: a row each, training by training, in time.
+
+    Raises:
+        FileNotFoundError: the table is not there.
+    """
+    require_file(RECIPES)
+    table = pd.read_csv(RECIPES)
+    return table[table["dataset"] == dataset]
 
 
-def _planted(rows) -> list[dict]:
-    return [row for row in rows if row["defect"] != NO_DEFECT]
+def distances_after(trainings, recipe: str, seconds: float) -> np.ndarray:
+    """The distance that each seed of a recipe had after so many seconds of training.
+
+    It lies between two measurements, on the straight line through both on logarithmic axes. Seeds
+    that were not measured so early, or so late, are left out.
+
+    Args:
+        trainings: of `load_trainings`.
+
+    Returns:
+        float64 (seeds,).
+    """
+    found = []
+    for _, rows in trainings[trainings["recipe"] == recipe].groupby("seed"):
+        times, distances = np.log(rows["seconds"]), np.log(rows["distance"])
+        if times.min() <= np.log(seconds) <= times.max():
+            found.append(np.exp(np.interp(np.log(seconds), times, distances)))
+    return np.array(found)
 
 
-def _number(text):
-    value = float(text)
-    return int(value) if value.is_integer() else value
+def plot_trainings(trainings, recipes, title: str = "") -> None:
+    """Distance against minutes of training, both logarithmic: a colour a recipe, a line a seed."""
+    _, axes = plt.subplots(figsize=(8, 4.2))
+    for number, recipe in enumerate(recipes):
+        style = ("o-", "s--", "^:", "d-.")[number % 4]
+        for seed, rows in trainings[trainings["recipe"] == recipe].groupby("seed"):
+            label = recipe if seed == 0 else None
+            minutes = rows["seconds"] / 60
+            axes.loglog(
+                minutes, rows["distance"], style, color=f"C{number}", label=label, markersize=4
+            )
+    axes.set(xlabel="minutes of training", ylabel="Fréchet distance", title=title)
+    axes.xaxis.set_major_locator(LogLocator(2))
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    plt.show()

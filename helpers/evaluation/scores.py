@@ -1,10 +1,10 @@
-"""Every number of notebook 5 for sets of generated images, each with its standard error."""
+"""Every number of lesson 5 for sets of generated images, each with its standard error."""
 
 import keras
 import numpy as np
 
 from helpers.evaluation import metrics
-from helpers.evaluation.features import PIXELS, FeatureSpace, comparable, figure
+from helpers.evaluation.features import PIXELS, FeatureSpace, figure
 
 TITLES = {  # and what is wanted
     "frechet": ("Fréchet distance", "low"),
@@ -20,8 +20,6 @@ TITLES = {  # and what is wanted
     "memorisation": ("memorisation", "0.5"),
     "near_copies": ("near copies", "0.005"),
 }
-_FEW_IMAGES = 2_500  # up to so many, forty splits are fast for neighbours
-_FEW_FEATURES = 256  # up to so many, they are for Fréchet distances
 
 
 def score(sets, space: FeatureSpace, held_out, train, seed: int = 0) -> dict:
@@ -51,41 +49,70 @@ def score(sets, space: FeatureSpace, held_out, train, seed: int = 0) -> dict:
                 f"There are {len(images):,} images of {name!r} and {len(held_out):,} held-out "
                 "ones; needed are equal numbers, at least 6."
             )
-    bar = keras.utils.Progbar(2 + 4 * len(sets), width=20)
-    real, real_probabilities = space.extract_features(held_out)
-    bar.add(1)
+    bar = keras.utils.Progbar(1 + 2 * len(sets), width=20)
+    real = space.extract_features(held_out)
     honest, _ = metrics.nearest_distances(held_out, train)
     bar.add(1)
     scores = {}
     for name, images in sets.items():
-        features, probabilities = space.extract_features(images)
-        found = _distances(real, features, seed)
-        bar.add(1)
-        if len(images) >= 12:  # halves of six, for their errors
-            found |= _neighbours(real, features, seed)
-        bar.add(1)
-        if probabilities is not None:
-            found |= _classes(real_probabilities, probabilities, seed)
-        bar.add(1)
         nearest, _ = metrics.nearest_distances(images, train)
-        found |= {
-            "memorisation": metrics.nearer_probability(nearest, honest),
-            "near_copies": metrics.near_copies(nearest, honest),
-        }
         bar.add(1)
-        scores[name] = {
-            metric: figure(
-                found[metric][0],
-                PIXELS if metric in ("memorisation", "near_copies") else space,
-                len(held_out),
-                len(images),
-                seed,
-            )
-            | {"standard_error": float(found[metric][1])}
-            for metric in TITLES
-            if metric in found
-        }
+        found = _all_numbers(real, space.extract_features(images), honest, nearest, seed)
+        bar.add(1)
+        scores[name] = {}
+        for metric in (metric for metric in TITLES if metric in found):
+            value, error = found[metric]
+            of = PIXELS if metric in ("memorisation", "near_copies") else space
+            record = figure(value, of, len(held_out), len(images), seed)
+            scores[name][metric] = record | {"standard_error": float(error)}
     return scores
+
+
+def _all_numbers(real, generated, honest, nearest, seed) -> dict:
+    """Value and standard error by metric.
+
+    Args:
+        real, generated: features, and probabilities or None.
+        honest, nearest: distances of the real and the generated images to their nearest training
+            images.
+    """
+    (real, real_probabilities), (features, probabilities) = real, generated
+    count, width = features.shape
+    # What compares all pairs of images takes long, and so does what has many features.
+    pair_splits = 40 if count <= 2500 else 20
+    distance_splits = 100 if width <= 256 else 4
+    found = {}
+
+    def measure(names, statistic, *sets, splits=100):
+        values = np.atleast_1d(statistic(*sets))
+        errors = metrics.standard_error(statistic, *sets, splits=splits, seed=seed)
+        found.update(zip(names, zip(values, np.atleast_1d(errors))))
+
+    measure(["frechet"], metrics.frechet_distance, real, features, splits=distance_splits)
+    if count >= 16 * width:
+        at_infinity = lambda a, b: metrics.extrapolated_distance(a, b, seed)  # noqa: E731
+        measure(["frechet_at_infinity"], at_infinity, real, features, splits=20)
+    kernel_splits = min(pair_splits, distance_splits)
+    measure(["kernel"], metrics.kernel_distance, real, features, splits=kernel_splits)
+    if count >= 12:  # halves of six
+        for names, statistic in (
+            (["precision", "recall"], metrics.precision_recall),
+            (["density", "coverage"], metrics.density_coverage),
+        ):
+            measure(names, statistic, real, features, splits=pair_splits)
+    if probabilities is not None:
+        measure(
+            ["class_divergence", "classes_covered"], _classes, real_probabilities, probabilities
+        )
+        measure(["confidence"], np.mean, probabilities.max(axis=1))
+    measure(["memorisation"], metrics.nearer_probability, nearest, honest)
+    measure(["near_copies"], metrics.near_copies, nearest, honest)
+    return found
+
+
+def _classes(real, generated) -> tuple[float, int]:
+    counts = [metrics.class_counts(probabilities) for probabilities in (real, generated)]
+    return metrics.class_divergence(*counts), metrics.classes_covered(*counts)
 
 
 def print_scores(scores) -> None:
@@ -93,13 +120,11 @@ def print_scores(scores) -> None:
 
     Behind ± stand two standard errors.
     """
-    names = list(scores)
-    width = max(16, *(len(name) + 2 for name in names))
-    print(f"{'':24}" + "".join(f"{name:>{width}}" for name in (*names, "wanted")))
+    width = max(16, *(len(name) + 2 for name in scores))
+    print(f"{'':24}" + "".join(f"{name:>{width}}" for name in (*scores, "wanted")))
     for metric in next(iter(scores.values())):
-        records = comparable(scores[name][metric] for name in names)
         title, wanted = TITLES[metric]
-        cells = (*map(_in_words, records), wanted)
+        cells = [*(_in_words(records[metric]) for records in scores.values()), wanted]
         print(f"{title:24}" + "".join(f"{cell:>{width}}" for cell in cells))
 
 
@@ -109,45 +134,3 @@ def _in_words(record) -> str:
         return f"{value:.3g}"
     digits = int(np.clip(1 - np.floor(np.log10(twice)), 0, 3))
     return f"{value:.{digits}f} ± {twice:.{digits}f}"
-
-
-def _distances(real, features, seed) -> dict:
-    splits = 100 if features.shape[1] <= _FEW_FEATURES else 4
-    error = metrics.standard_error(
-        metrics.frechet_distance, real, features, splits=splits, seed=seed
-    )
-    found = {
-        "frechet": (metrics.frechet_distance(real, features), error),
-        "kernel": metrics.kernel_distance(real, features),
-    }
-    if min(len(real), len(features)) >= 16 * features.shape[1]:
-        found["frechet_at_infinity"] = metrics.extrapolated_distance(real, features, seed)
-    return found
-
-
-def _neighbours(real, features, seed) -> dict:
-    splits = 40 if len(features) <= _FEW_IMAGES else 20
-
-    def all_four(real, features):
-        return (
-            *metrics.precision_recall(real, features),
-            *metrics.density_coverage(real, features),
-        )
-
-    errors = metrics.standard_error(all_four, real, features, splits=splits, seed=seed)
-    names = ("precision", "recall", "density", "coverage")
-    return dict(zip(names, zip(all_four(real, features), errors)))
-
-
-def _classes(real, probabilities, seed) -> dict:
-    def both(real, probabilities):
-        counts = [metrics.class_counts(p) for p in (real, probabilities)]
-        return metrics.class_divergence(*counts), metrics.classes_covered(*counts)
-
-    errors = metrics.standard_error(both, real, probabilities, seed=seed)
-    confidence = probabilities.max(axis=1)
-    found = dict(
-        zip(("class_divergence", "classes_covered"), zip(both(real, probabilities), errors))
-    )
-    error = confidence.std(ddof=1) / np.sqrt(len(confidence))
-    return found | {"confidence": (confidence.mean(), error)}

@@ -17,20 +17,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 
-from helpers import (
-    ASSETS,
-    SOURCES,
-    feature_space,
-    frechet_distance,
-    load_model,
-    load_source,
-    metrics,
-    nearest_distances,
-    normalise,
-    sha256,
-)
-from helpers.evaluation.results import NO_DEFECT, PLANTED_DEFECTS, load_defects
+from helpers import ASSETS, SOURCES, feature_space, load_model, load_source, normalise, sha256
+from helpers.evaluation import metrics
+from helpers.evaluation.results import NO_DEFECT, PLANTED_DEFECTS
 from helpers.files import save_table
 
 DATASET = "fashion_mnist"
@@ -231,8 +222,8 @@ def measure(real, generated) -> dict[tuple[str, str], float]:
         precision, recall = metrics.precision_recall(r, g)
         density, coverage = metrics.density_coverage(r, g)
         values |= {
-            (space, "Fréchet distance"): frechet_distance(r, g),
-            (space, "kernel distance"): metrics.kernel_distance(r, g)[0],
+            (space, "Fréchet distance"): metrics.frechet_distance(r, g),
+            (space, "kernel distance"): metrics.kernel_distance(r, g),
             (space, "precision"): precision,
             (space, "recall"): recall,
             (space, "density"): density,
@@ -247,8 +238,8 @@ def measure(real, generated) -> dict[tuple[str, str], float]:
         ("classifier", "class divergence"): metrics.class_divergence(*counts),
         ("classifier", "classes covered"): metrics.classes_covered(*counts),
         ("classifier", "confidence"): sure[1] - sure[0],
-        ("pixels", "memorisation"): metrics.nearer_probability(*nearest)[0],
-        ("pixels", "near copies"): metrics.near_copies(*nearest)[0],
+        ("pixels", "memorisation"): metrics.nearer_probability(*nearest),
+        ("pixels", "near copies"): metrics.near_copies(*nearest),
         ("discriminator", "discriminator"): refused[1] - refused[0],
     }
     return {key: float(f"{value:.6g}") for key, value in values.items()}
@@ -290,31 +281,31 @@ def run(labels, honest, altered_by, names, path=PLANTED_DEFECTS, defects=DEFECTS
         altered_by: function of a defect: the description of what it alters, or None.
         names: name and SHA-256 of each space.
     """
-    rows = load_defects(path=path) if path.exists() else []
+    rows = []  # of texts, so that what was measured stays as it is written
+    if path.exists():
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
     for row in rows:
         if (row["space"], row["sha256"]) not in names.values():
-            raise SystemExit(f"{path.name} holds values of {row['space']} of other weights; "
-                             "delete it to measure all anew.")  # fmt: skip
-    there = {(row["images"], row["defect"], row["size"]) for row in rows}
+            raise SystemExit(
+                f"{path.name} holds values of {row['space']} of other weights; delete it to "
+                "measure all anew."
+            )
+    there = {(int(row["images"]), row["defect"], row["size"]) for row in rows}
 
     def add(count, name, size, values, judge):
         for (space, metric), measured in values.items():
             low, high, false_alarms = judge[names[space][0], metric]
-            rows.append({
+            row = {
                 "space": names[space][0], "sha256": names[space][1], "images": count,
                 "defect": name, "size": size, "metric": metric, "draws": len(measured),
                 "power": round(alarms(measured, low, high), 4), "false_alarms": false_alarms,
-                "low": low, "high": high, "median": float(f"{np.median(measured):.6g}"),
-                "seed": SEED,
-            })  # fmt: skip
-        save_table(path, [{name: _text(value) for name, value in row.items()} for row in rows])
-        powers = ", ".join(
-            f"{metric} {row['power']:.0%}"
-            for row in rows[-len(values):]
-            for metric in [row["metric"]]
-            if row["power"] >= 0.5
-        )  # fmt: skip
-        print(f"{count} images, {name}, {size}: {powers or '-'}", flush=True)
+                "low": low, "high": high, "median": np.median(measured), "seed": SEED,
+            }  # fmt: skip
+            rows.append({key: _text(value) for key, value in row.items()})
+        save_table(path, rows)
+        new = rows[-len(values) :]
+        powers = [f"{row['metric']} {row['power']}" for row in new if float(row["power"]) >= 0.5]
+        print(f"{count} images, {name}, {size}: {', '.join(powers) or '-'}", flush=True)
 
     for count in draws:
         if (count, NO_DEFECT, NO_DEFECT) in there:
@@ -333,9 +324,11 @@ def run(labels, honest, altered_by, names, path=PLANTED_DEFECTS, defects=DEFECTS
         altered = altered_by(defect) if missing else None
         for count in missing:
             judge = {
-                (row["space"], row["metric"]): (row["low"], row["high"], row["false_alarms"])
+                (row["space"], row["metric"]): tuple(
+                    float(row[name]) for name in ("low", "high", "false_alarms")
+                )
                 for row in rows
-                if (row["images"], row["defect"]) == (count, NO_DEFECT)
+                if (int(row["images"]), row["defect"]) == (count, NO_DEFECT)
             }
             values = measure_draws(2, draws[count], count, labels, honest, defect, altered)
             add(count, defect.name, defect.size, values, judge)
@@ -361,7 +354,7 @@ def main():
     names["discriminator"] = "the shipped discriminator", sha256(path)[:12]
     names["pixels"] = "pixels", ""
 
-    def extract_features(images, copies=False):
+    def describe(images, copies=False):
         description = {}
         for kind, space in spaces.items():
             description[kind], probabilities = space.extract_features(images)
@@ -375,7 +368,7 @@ def main():
         description["nearest"] = (
             np.zeros(len(images), np.float32)
             if copies
-            else nearest_distances(images, train, block=2000)[0]
+            else metrics.nearest_distances(images, train, block=2000)[0]
         )
         return description
 
