@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
-import numpy as np
 import pandas as pd
 
 from helpers.machine import short
@@ -123,13 +122,3 @@ def sha256(path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def save_arrays(path, compressed=False, **arrays) -> None:
-    with atomic_write(path) as partial:
-        (np.savez_compressed if compressed else np.savez)(partial, **arrays)
-
-
-def load_arrays(path, in_memory=None) -> dict:
-    with np.load(path) as file:
-        return dict(file)

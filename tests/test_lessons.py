@@ -108,12 +108,26 @@ def test_lesson_4_alone_prepares_builds_and_trains(tmp_path, clone):
     assert shapes(machine.run / "generator_trained.keras") == built_shapes()
 
 
-def test_lesson_5_alone_scores_the_shipped_networks(tmp_path, clone):
-    machine = open_alone(LESSONS[4], tmp_path / "content", clone)
-    assert "Images: made now from the course's assets" in machine.text
-    assert "Trained networks: the shipped ones" in machine.text
-    metrics = helpers.load_json(machine.run / "metrics.json")
-    assert set(metrics["scores"]) == {"shipped", "training images"}
+def test_lesson_5_scores_the_shipped_networks_by_few_images_without_labels(tmp_path, monkeypatch):
+    """Eight held-out images, no labels, variants: one line for each, and nothing raises."""
+    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path))
+    run = helpers.open_run("fashion_mnist")
+    images = helpers.prepare(run)
+    for name in ("images", "labels"):
+        held_out = getattr(images, f"held_out_{name}")[:8]
+        np.save(run.images_folder / f"held_out_{name}.npy", held_out)
+    card = images.card | {"labelled": False, "class_names": ["all images"], "augmented": True}
+    helpers.save_json(run.images_folder / "dataset.json", card | {"held_out_images": 8})
+    text = printed(execute(LESSONS[4], LESSONS[4].parent))
+    assert "Trained networks: the shipped ones" in text
+    for line in ("Features: random convolutions", "Too few images for 64 features", "Not valid"):
+        assert text.count(line) == 1, line
+    assert "confidence" not in text and "classes covered" not in text
+    metrics = helpers.load_json(run.folder / "metrics.json")
+    assert metrics["class_shares"] is None and metrics["copies_valid"] is False
+    record = metrics["scores"]["shipped"]["frechet"]
+    assert record["real"] == record["generated"] == 8 and record["value"] > 0
+    assert "classes_covered" not in metrics["scores"]["shipped"]
 
 
 # The chain with Drive: the learner's own generator arrives in lessons 4 and 5

@@ -6,7 +6,6 @@ import zipfile
 
 import keras
 import numpy as np
-import papermill
 import pytest
 import tensorflow as tf
 
@@ -14,7 +13,6 @@ import helpers
 from helpers.evaluation.features import circumstances, feature_space, figure, random_features
 from helpers.machine import ASSETS
 from tests.evaluation.toy import made_run, shapes
-from tests.lessons import NOTEBOOKS, RUN, printed
 
 RANDOM_SHA256 = "44891839087f2e8af5c4437121f5f400e2476e43fb2621f8702d3377ba61a2d8"
 RANDOM = "random convolutions, no labels"
@@ -217,31 +215,3 @@ def test_classifiers_are_the_recorded_files():
             written_by = json.loads(archive.read("metadata.json"))["keras_version"]
         assert written_by == about["keras"]
         assert written_by.startswith("3.13.")  # the floor: a newer file would not load in Colab
-
-
-# Lesson 5
-
-
-def test_lesson_5_scores_few_images_without_labels(tmp_path, monkeypatch):
-    """Eight held-out images, no labels, augmented: one line for each, and nothing raises."""
-    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path))
-    monkeypatch.setenv("DCGAN_PROFILE", "tiny")
-    run = helpers.open_run("fashion_mnist")
-    images = helpers.prepare(run)
-    for name in ("images", "labels"):
-        held_out = getattr(images, f"held_out_{name}")[:8]
-        np.save(run.images_folder / f"held_out_{name}.npy", held_out)
-    card = images.card | {"labelled": False, "class_names": ["all images"], "augmented": True}
-    helpers.save_json(run.images_folder / "dataset.json", card)
-    lesson = NOTEBOOKS / "05_evaluation.ipynb"
-    options = {"cwd": NOTEBOOKS, "kernel_name": "python3", "progress_bar": False}
-    text = printed(papermill.execute_notebook(lesson, None, **options))
-    for line in ("Features: random convolutions", "Too few images for 64 features", "Not valid"):
-        assert text.count(line) == 1, line
-    assert "confidence" not in text and "classes covered" not in text
-    metrics = helpers.load_json(tmp_path / RUN / "metrics.json")
-    assert metrics["class_shares"] is None and metrics["copies_valid"] is False
-    record = metrics["scores"]["shipped"]["frechet"]
-    assert record["space"] == {"name": RANDOM, "sha256": RANDOM_SHA256}
-    assert record["real"] == record["generated"] == 8 and record["value"] > 0
-    assert "classes_covered" not in metrics["scores"]["shipped"]
