@@ -187,7 +187,7 @@ LOSSES = ("discriminator_loss", "generator_loss", "real_accuracy", "generated_ac
 
 def test_plot_history_draws_every_column_with_its_equilibrium(figure):
     history = {"epoch": np.arange(1, 5), **{name: RANDOM.random(4) for name in LOSSES}}
-    helpers.plot_history(history, title="Training")
+    plots.plot_history(history, title="Training")
     assert len(figure().axes) == 2 and figure().get_suptitle() == "Training"
     drawn = {}
     for axes in figure().axes:
@@ -213,7 +213,7 @@ ROWS = [
 def test_plot_history_draws_the_distance_with_its_circumstances(figure):
     history = {name: [row[name] for row in ROWS] for name in ROWS[0]}
     history["distance"] = np.array(history["distance"], float)
-    helpers.plot_history(history, FLOOR, caption="a classifier, seed 4")
+    plots.plot_history(history, FLOOR, caption="a classifier, seed 4")
     (axes,) = [each for each in figure().axes if each.get_title()]
     assert axes.get_title() == "distance to real pictures (lesson 5)"
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
