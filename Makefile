@@ -15,6 +15,7 @@
 PYTHON ?= python3
 DATASET ?= fashion_mnist
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+PYTEST = -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
@@ -31,10 +32,10 @@ lab: .venv/installed
 test: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/python -m pytest
+	.venv/bin/python $(PYTEST)
 
 test-all: .venv/installed-test
-	.venv/bin/python -m pytest -m ""
+	.venv/bin/python $(PYTEST) -m ""
 
 bench: .venv/installed
 	.venv/bin/python -m tests.benchmarks.step
@@ -45,7 +46,7 @@ test-browser: .venv/installed-browser
 	.venv/bin/python -m pytest tests/browser
 
 test-colab: .venv-colab/installed
-	.venv-colab/bin/python -m pytest
+	.venv-colab/bin/python $(PYTEST)
 
 notebooks: export DCGAN_PROFILE := $(or $(PROFILE),full)
 notebooks: .venv-floor/installed

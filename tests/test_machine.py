@@ -5,8 +5,10 @@ import platform
 import subprocess
 import sys
 
+import matplotlib
 import pytest
 
+import helpers
 from helpers import machine
 
 
@@ -127,14 +129,10 @@ def test_what_is_missing_or_too_old_is_named(imported):
     assert "ImportError: This machine has Keras 3.12.1; the course needs 3.13 or newer." in error
 
 
-def test_importing_the_course_styles_nothing_and_a_lesson_does():
-    code = (
-        "import matplotlib as m; before = dict(m.rcParams); import helpers\n"
-        "print(m.rcParams == before); helpers.set_up(); print(m.rcParams['figure.facecolor'])"
-    )
-    command = [sys.executable, "-c", code]
-    finished = subprocess.run(
-        command, cwd=machine.ROOT, capture_output=True, text=True, check=False
-    )
-    lines = finished.stdout.splitlines()
-    assert (lines[0], lines[-1], finished.stderr) == ("True", "white", "")
+def test_a_lesson_styles_figures_and_importing_the_course_does_not():
+    with matplotlib.rc_context():
+        plain = matplotlib.rcParamsDefault["axes.spines.top"], matplotlib.rcParams["font.size"]
+        assert plain == (matplotlib.rcParams["axes.spines.top"], 10)
+        helpers.set_up()
+        assert matplotlib.rcParams["figure.facecolor"] == "white"
+        assert not matplotlib.rcParams["axes.spines.top"]

@@ -107,14 +107,13 @@ def test_without_held_out_images_the_last_generator_is_the_best(tmp_path, capsys
         np.testing.assert_array_equal(best, last)
 
 
-@pytest.mark.parametrize(("scale", "words"), [(3.0, "-3 and 3"), (np.nan, "nan and nan")])
-def test_a_generator_that_makes_no_images_is_told_so(scale, words, tmp_path):
+def test_a_generator_that_makes_no_images_is_told_so(tmp_path):
     class Odd(ToyGAN):
         def preview(self):
             pictures = super().preview()
-            return scale * tf.sign(pictures) if int(self.step) else pictures
+            return 3 * tf.sign(pictures) if int(self.step) else pictures
 
-    with pytest.raises(Refused, match=f"pixels lie between {words}; .* tanh"):
+    with pytest.raises(Refused, match="pixels lie between -3 and 3; .* tanh"):
         train(make_model(kind=Odd), tmp_path, 2)
     assert files(tmp_path) == ["epoch_0000.zip"]
 

@@ -68,7 +68,7 @@ def test_what_a_training_leaves(whole):
 
 @pytest.mark.parametrize(
     ("step", "epoch_end", "epochs", "same_session"),
-    [(1, False, 0, True), (STEPS, True, 0, False), (STEPS + 1, False, 1, False)],
+    [(1, False, 0, True), (STEPS + 1, False, 1, False)],
 )
 def test_the_stop_button_costs_no_bit(step, epoch_end, epochs, same_session, whole, tmp_path):
     """One line; then the same session goes on, or a new one with other networks."""
@@ -334,17 +334,15 @@ def test_a_step_that_fails_at_once_can_be_mended(tmp_path):
 # What ends a training
 
 
-@pytest.mark.parametrize(("step", "epoch"), [(1, 1), (STEPS, 2)])
-def test_nan_stops_at_the_very_step_and_goes_back(step, epoch, tmp_path):
+def test_nan_stops_at_the_very_step_and_goes_back(tmp_path):
     model, clean = make_model(), make_model()
-    if epoch > 1:
-        train(clean, tmp_path / "clean", 1)
+    train(clean, tmp_path / "clean", 1)
     expected = values(clean)
-    model.bad_step = step
+    model.bad_step = STEPS
     with pytest.raises(Stopped) as caught:
         train(model, tmp_path / "run", 3)
     assert str(caught.value) == (
-        f"generator_loss became nan at step {step + 1}, in epoch {epoch}. The networks are back in "
+        f"generator_loss became nan at step {STEPS + 1}, in epoch 2. The networks are back in "
         "the state before that epoch. Take smaller learning rates, in a new run (RUN_NAME), and "
         "check that the images lie in [-1, 1]."
     )
@@ -357,15 +355,9 @@ class Twice(ToyGAN):
         return super().report(*values)
 
 
-class OwnNames(ToyGAN):
-    def report(self, *values):
-        return {"mine": super().report(*values)["generator_loss"]}
-
-
-@pytest.mark.parametrize("kind", [Twice, OwnNames])
-def test_a_train_step_that_does_not_report_is_told_so_at_once(kind, tmp_path):
+def test_a_train_step_that_does_not_report_once_is_told_so_at_once(tmp_path):
     with pytest.raises(Refused, match=r"must end with `return self.report\(...\)`, once"):
-        train(make_model(kind=kind), tmp_path, 2)
+        train(make_model(kind=Twice), tmp_path, 2)
     assert files(tmp_path) == ["epoch_0000.zip"]
 
 

@@ -1,11 +1,9 @@
 """Lesson 4's own training, killed or stopped, ends as if nobody had done so: bit for bit."""
 
-import random
-
 import pytest
 
 from helpers.run import checkpoint_files
-from tests.kills import PARAMETERS, Training, differences, finish_with_kills, state
+from tests.kills import PARAMETERS, Training, differences, state
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +24,8 @@ def test_what_is_compared(whole):
     assert differences(whole, other) == ["history.csv"]
 
 
-def test_two_kills_in_a_row(whole, tmp_path):
-    killed = finish_with_kills(tmp_path / "runs", 2, random.Random(0))
-    assert len(killed) == 2, killed
-    assert differences(whole, state(tmp_path / "runs")) == []
-
-
-def test_an_interrupt_ends_with_one_line_and_a_new_start_goes_on(whole, tmp_path):
+def test_a_training_that_is_stopped_and_killed_ends_with_the_same_bits(whole, tmp_path):
+    """The stop button, as SIGINT, ends with one line; then SIGKILL; then nobody disturbs it."""
     training = Training(tmp_path / "runs")
     training.wait_until(10)
     printed = training.interrupt()
@@ -43,7 +36,9 @@ def test_an_interrupt_ends_with_one_line_and_a_new_start_goes_on(whole, tmp_path
     assert "Traceback" not in printed
     saved = checkpoint_files(tmp_path / "runs" / PARAMETERS["RUN_NAME"])
     assert len(saved) == 2
-    epochs = int(saved[-1].stem[-4:])
-    again = Training(tmp_path / "runs").finish()
-    assert f"{epochs} of 3 epochs are done" in again
+    training = Training(tmp_path / "runs")
+    training.wait_until(1)
+    assert f"{int(saved[-1].stem[-4:])} of 3 epochs are done" in training.text()
+    assert training.kill()
+    Training(tmp_path / "runs").finish()
     assert differences(whole, state(tmp_path / "runs")) == []
