@@ -49,10 +49,11 @@ def open_run(
     profile = current_profile()
     images = "-".join(filter(None, (slug(dataset), str(image_size or ""), kind, profile.name)))
     name = name or images
-    if not re.fullmatch(r"\w[\w .+=-]{0,99}", name) or name == "images":
+    if not re.fullmatch(r"\w[\w .+=-]{0,99}", name) or name in ("images", "replaced"):
         raise Refused(
-            f"RUN_NAME is {name[:120]!r}; it names one folder, other than 'images': up to 100 "
-            "letters, digits, spaces and . _ - + =, the first a letter or digit."
+            f"RUN_NAME is {name[:120]!r}; it names one folder, other than 'images' and "
+            "'replaced': up to 100 letters, digits, spaces and . _ - + =, the first a letter or "
+            "digit."
         )
     folder, images_folder = runs_folder() / name, runs_folder() / "images" / images
     if not (images_folder / CARD).is_file():  # what is prepared may outlive its files

@@ -95,7 +95,7 @@ def test_names_of_runs_and_of_folders_of_images(runs, photos):
         ({"channels": 2}, ["CHANNELS is 2", "1 for gray"]),
         ({"name": "a/b"}, ["RUN_NAME is 'a/b'", "one folder"]),
         ({"name": ".."}, ["RUN_NAME is '..'"]),
-        ({"name": "images"}, ["RUN_NAME is 'images'", "other than 'images'"]),
+        ({"name": "replaced"}, ["RUN_NAME is 'replaced'", "other than 'images'"]),
     ],
 )
 def test_parameters_that_name_nothing(arguments, parts):
