@@ -13,7 +13,7 @@ from helpers.data.opening import open_run
 from helpers.data.preparation import prepare
 from helpers.data.sources import SOURCES, load_source
 from helpers.drive import save_run
-from helpers.evaluation.features import FeatureSpace, feature_space
+from helpers.evaluation.features import feature_space
 from helpers.evaluation.metrics import (
     class_counts,
     class_divergence,

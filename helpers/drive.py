@@ -79,8 +79,8 @@ def fetch_run(run) -> None:
     archive costs a line, and so does a Drive that cannot be read.
 
     Raises:
-        Refused: this machine and Drive hold different work, or there is nothing but damaged
-            archives; nothing is overwritten.
+        Refused: Drive holds a training that is not this machine's, or nothing but damaged archives;
+            nothing is overwritten.
     """
     if run.drive is None:
         return

@@ -47,7 +47,8 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
     Every picture is cropped to its central square, resized (bilinear, antialiased), and cut or
     widened to the run's channels. Where nobody has divided the set, one picture in ten is held
     out, chosen by the hash of its pixels, so that equal pictures stay on one side. The numbers are
-    cut to the profile's, with equal counts per class where there are labels. The arrays and
+    cut to the profile's, with equal counts per class where labels are known beforehand; where one
+    in ten is held out, the cut comes before. The arrays and
     `dataset.json`, the card, lie in `run.images_folder`, all of them or none.
 
     Args:
@@ -103,7 +104,7 @@ def _change(run, card, background) -> str:
     if background and parse_background(background) != parse_background(card["background"]):
         return f"BACKGROUND was {card['background']} and is {background} now"
     changed = fingerprint(path) != card["fingerprint"]
-    return f"The files of {path.name} have changed" if changed else ""
+    return f"The files of {path.name} are not those that were prepared" if changed else ""
 
 
 def _make(run, background) -> None:

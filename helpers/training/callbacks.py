@@ -43,7 +43,7 @@ def training_callbacks(run, images, checkpoint, epochs: int) -> list:
 
 
 class StopAtNaN(keras.callbacks.Callback):
-    """End the training at the first step whose loss is not a finite number.
+    """End the training as soon as a loss is not a finite number, looked at after each execution.
 
     The model goes back to the last checkpoint.
 

@@ -33,7 +33,8 @@ def training_options(
         `steps_per_execution` (int).
 
     Raises:
-        Refused: a value that none of these is, or XLA for a layer whose gradient it does not have.
+        Refused: a value that none of these is; XLA for a layer whose gradient it does not have, or
+            with `deterministic`.
     """
     for name, value, allowed in (
         ("PRECISION", precision, ("auto", *PRECISIONS)),
@@ -54,7 +55,12 @@ def training_options(
             f"XLA is True, but it has no gradient of {hard[0].interpolation} interpolation "
             f'({hard[0].name}); set XLA to "auto".'
         )
-    xla = False if hard else xla
+    if deterministic and xla is True:
+        raise Refused(
+            "XLA is True, but its kernels do not keep what DETERMINISTIC = True promises; set XLA "
+            'to "auto".'
+        )
+    xla = False if hard or deterministic else xla
     gpu, capability = _first_gpu()
     if precision == "auto":
         precision = fast_precision(gpu, capability, _cpu_flags())

@@ -281,7 +281,9 @@ def test_new_pictures_are_prepared_anew_and_a_run_trained_on_others_refuses(phot
     capsys.readouterr()
     refused(lambda: helpers.prepare(run), *parts)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "The files of photos have changed; they are prepared anew."
+    assert (
+        lines[0] == "The files of photos are not those that were prepared; they are prepared anew."
+    )
     after = prepare(photos, name="another")
     total = after.card["train_images"] + after.card["held_out_images"]
     assert total == COUNT + 1 and after.card["images"] != before.card["images"]

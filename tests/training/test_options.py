@@ -63,6 +63,9 @@ def test_an_epoch_on_a_gpu_is_whole_executions(steps, expected, monkeypatch, cap
         ({"precision": "mixed_float16"},
          "PRECISION is 'mixed_float16'; take one of 'auto', 'float32', 'mixed_bfloat16'."),
         ({"xla": "on"}, "XLA is 'on'; take one of 'auto', True, False."),
+        ({"xla": True, "deterministic": True},
+         "XLA is True, but its kernels do not keep what DETERMINISTIC = True promises; set XLA to "
+         '"auto".'),
         ({"deterministic": "no"}, "DETERMINISTIC is 'no'; take one of True, False."),
         ({"steps_per_execution": 10}, "STEPS_PER_EXECUTION is 10; take a divisor of the 78 "
          "steps of an epoch, or 0 to have it chosen."),
