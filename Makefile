@@ -60,6 +60,8 @@ ifdef EMOJI_ZIP
 	.venv-floor/bin/python -m assets.make.emoji "$(EMOJI_ZIP)"
 endif
 	.venv-floor/bin/python -m assets.make.trained_run
+	.venv-floor/bin/python -m assets.make.trials
+	.venv-floor/bin/python -m assets.make.diagrams
 
 repository:
 	$(PYTHON) helpers/machine.py

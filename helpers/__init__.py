@@ -51,17 +51,20 @@ from helpers.plots import (
     BLUE,
     GREEN,
     ORANGE,
+    caption,
     encode_gif,
     image_grid,
     png,
     save_gif,
     save_png,
+    show_diagram,
     show_gif,
     show_images,
     to_uint8,
 )
-from helpers.training.callbacks import load_previews, training_callbacks
+from helpers.training.callbacks import training_callbacks
 from helpers.training.checkpoints import Checkpoint
-from helpers.training.history import show_history
+from helpers.training.history import best_epoch, show_history
 from helpers.training.model import AdversarialModel
 from helpers.training.options import training_options
+from helpers.training.previews import load_previews

@@ -10,6 +10,7 @@ import keras
 from helpers.data.sources import SOURCES
 from helpers.files import load_model
 from helpers.machine import ASSETS, ROOT, short
+from helpers.notebook import Refused
 
 
 def taught(notebook: str) -> SimpleNamespace:
@@ -52,26 +53,46 @@ def default_feature_maps(run, image_shape) -> int:
     return 32 if run.profile.name == "quick" and image_shape[0] >= 64 else 64
 
 
-def load_networks(run, image_shape) -> tuple[keras.Model, keras.Model]:
+def load_networks(
+    run, image_shape, feature_maps: int = 0, kernel_size: int = 0, latent_dim: int = 0
+) -> tuple[keras.Model, keras.Model]:
     """The untrained generator and discriminator of a run; says in one line whose they are.
 
     They are the files of notebook 3, or where there is none, built by notebook 3's cells.
 
     Args:
         image_shape: (height, width, channels) of the prepared images.
+        feature_maps, kernel_size, latent_dim: of networks that are built now; 0 takes notebook 3's
+            defaults.
 
     Raises:
+        Refused: one of these, and there are files of notebook 3; or one is negative.
         ValueError: the saved networks are for images of another shape.
     """
     image_shape = tuple(image_shape)
+    given = {"FEATURE_MAPS": feature_maps, "KERNEL_SIZE": kernel_size, "LATENT_DIM": latent_dim}
+    for name, value in given.items():
+        if value < 0:
+            raise Refused(f"{name} is {value}; it is a number from 1, or 0 for notebook 3's.")
     paths = [run.folder / f"{name}.keras" for name in ("generator", "discriminator")]
     if not any(path.is_file() for path in paths):
         architecture = taught("03_architecture")
-        feature_maps = default_feature_maps(run, image_shape)
-        print("Networks: built now with the cells of notebook 3.")
+        common = {"feature_maps": feature_maps or default_feature_maps(run, image_shape)}
+        common |= {"kernel_size": kernel_size} if kernel_size else {}
+        latents = {"latent_dim": latent_dim} if latent_dim else {}
+        print(
+            "Networks: built now with the cells of notebook 3, "
+            f"{common['feature_maps']} feature maps beside the image."
+        )
         return (
-            architecture.build_generator(image_shape, feature_maps=feature_maps),
-            architecture.build_discriminator(image_shape, feature_maps=feature_maps),
+            architecture.build_generator(image_shape, **common, **latents),
+            architecture.build_discriminator(image_shape, **common),
+        )
+    if any(given.values()):
+        name, value = next((name, value) for name, value in given.items() if value)
+        raise Refused(
+            f"{name} is {value}, but this run has networks from notebook 3 already; set it to 0 to "
+            "train those, or change it in notebook 3 and run that again."
         )
     generator, discriminator = (load_model(path) for path in paths)
     for network, shape in (

@@ -11,12 +11,15 @@ from IPython.display import Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
 from helpers.files import atomic_write
-from helpers.machine import short
+from helpers.machine import ASSETS, short
 
 # Okabe and Ito's palette, told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
+ACCURACIES = ("real_accuracy", "generated_accuracy")
 
 
 def use_course_style() -> None:
@@ -87,6 +90,22 @@ def image_grid(images, columns: int | None = None, gap: int = 2, scale: int = 1)
     return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def caption(grid, text: str) -> np.ndarray:
+    """A picture with a line of text on white below it.
+
+    Args:
+        grid: uint8 (H, W) or (H, W, 3).
+
+    Returns:
+        uint8 (H + 22, W) or (H + 22, W, 3).
+    """
+    below = ((0, 22), *[(0, 0)] * (grid.ndim - 1))
+    picture = Pillow.fromarray(np.pad(grid, below, constant_values=255))
+    place, font = (grid.shape[1] / 2, grid.shape[0] + 10), ImageFont.load_default(size=14)
+    ImageDraw.Draw(picture).text(place, text, "black", font, anchor="mm")
+    return np.asarray(picture)
+
+
 def show_images(images, titles=None, columns=None, title=None) -> None:
     """Draw images as one figure, 9 inches wide, with a title above each where `titles` are given.
 
@@ -119,14 +138,16 @@ def show_images(images, titles=None, columns=None, title=None) -> None:
     plt.show()
 
 
-def plot_history(history, floor=None, caption="", title="") -> None:
+def plot_history(history, floor=None, note="", title="", behind=None) -> None:
     """Both losses, and both accuracies, over the epochs, with their equilibrium as dotted lines.
 
     Args:
         history: columns by name, float (epochs,), as `helpers.load_table` reads a `history.csv`.
         floor: where distances to real pictures were measured, the distance of real pictures as
             {"value": …, "generated": number of images}; both are drawn below.
-        caption: a line below the distances, such as what they were measured in.
+        note: a line below the distances, such as what they were measured in.
+        behind: another history, whose losses and accuracies are drawn in gray, as far as this one
+            goes.
     """
     figure = plt.figure(figsize=(9, 6.4 if floor else 3.6), layout="constrained")
     figure.get_layout_engine().set(wspace=0.08)
@@ -134,9 +155,11 @@ def plot_history(history, floor=None, caption="", title="") -> None:
         *axes, below = figure.subplot_mosaic("ab;cc").values()
         _draw_distance(below, history["epoch"], history["distance"], floor)
         below.set_xlabel("epoch")
-        figure.supxlabel(textwrap.fill(caption, 110), fontsize=9)
+        figure.supxlabel(textwrap.fill(note, 110), fontsize=9)
     else:
         axes = figure.subplots(1, 2)
+    if behind is not None:
+        _draw_behind(axes, behind[behind["epoch"] <= history["epoch"].max()])
     _draw_history(axes, history)
     if title:
         figure.suptitle(title)
@@ -175,15 +198,22 @@ def _draw_history(axes, history) -> None:
         label = name.replace("_", " ")
         losses.plot(epochs, history[name], marker=marker, color=colour, label=label)
         losses.axhline(level, color=colour, linestyle=":", linewidth=1.5)
-    for name, colour, style in (("real_accuracy", BLUE, "-"), ("generated_accuracy", ORANGE, "--")):
+    for name, colour, style in zip(ACCURACIES, (BLUE, ORANGE), ("-", "--")):
         label = name.replace("_", " ")
         accuracies.plot(epochs, history[name], style, marker=marker, color=colour, label=label)
     accuracies.axhline(0.5, color=BLACK, linestyle=":", linewidth=1.5)
-    losses.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    losses.set(xlabel="epoch", ylabel="loss")
+    losses.set_ylim(bottom=min([0, *history["discriminator_loss"], *history["generator_loss"]]))
     accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))
     for each in axes:
         each.xaxis.set_major_locator(MaxNLocator(integer=True))
         each.legend(frameon=False, fontsize=10)
+
+
+def _draw_behind(axes, history) -> None:
+    for cell, names in zip(axes, (("discriminator_loss", "generator_loss"), ACCURACIES)):
+        for name, style, label in zip(names, ("-", "--"), ("shipped run", "")):
+            cell.plot(history["epoch"], history[name], style, color="0.75", label=label)
 
 
 def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
@@ -202,7 +232,7 @@ def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
     figure = Figure(figsize=(420 / dpi, height / dpi), dpi=dpi, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(3, 1, sharex=True)
-    names = ("epoch", "discriminator_loss", "generator_loss", "real_accuracy", "generated_accuracy")
+    names = ("epoch", "discriminator_loss", "generator_loss", *ACCURACIES)
     columns = {name: [row[name] for row in history] for name in names}
     distances = np.array([row.get("distance") for row in history], float)  # of None, nan
     _draw_history(axes[:2], columns)
@@ -263,6 +293,14 @@ def save_gif(path, frames, frame_ms: int = 150, last_ms: int = 2000) -> None:
 
 
 def show_gif(gif, width: int | None = None) -> Image:
-    """A GIF, as bytes or from a path, for display in a cell, `width` screen pixels wide."""
+    """A GIF, as bytes or from a path, for display in a cell, `width` screen pixels wide.
+
+    It goes out as image/png, for nbconvert drops image/gif; browsers look at the bytes and play it.
+    """
     data = gif if isinstance(gif, bytes) else Path(gif).read_bytes()
-    return Image(data=data, format="gif", width=width)
+    return Image(data=data, format="png", width=width)
+
+
+def show_diagram(name: str) -> Image:
+    """One of the course's diagrams, for display in a cell: game, pipeline, networks or step."""
+    return Image(filename=str(ASSETS / "diagrams" / f"{name}.png"), width=720)

@@ -25,6 +25,7 @@ class Run:
         image_size: pixels a side; 0 where the images decide.
         channels: 1 or 3; 0 where the images decide.
         drive: where `SAVE_TO_DRIVE` keeps archives of the folder, or None.
+        mirror: the mirror image of each training image is added.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Run:
     channels: int
     profile: Profile
     drive: Path | None = None
+    mirror: bool = False
 
 
 def checkpoint_files(folder) -> list[Path]:

@@ -7,10 +7,10 @@ taught definitions, the making of the model and the training. What it makes lies
 import ast
 import sys
 
+import helpers  # isort: skip  before Keras, for oneDNN
 import keras
 import nbformat
 
-import helpers
 from helpers.machine import ROOT
 from helpers.notebook import Refused, Stopped
 

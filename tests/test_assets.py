@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 import helpers
-from assets.make import emoji
+from assets.make import emoji, lesson_pictures, trials
 from helpers.machine import ASSETS
+from helpers.training.history import diagnose
 
 EMOJI = ASSETS / "datasets" / "emoji.npz"
 
@@ -143,3 +144,37 @@ def test_every_shipped_run_is_whole():
         assert set(helpers.load_json(folder / "metrics.json")["scores"]) == {
             "last epoch", "best epoch", "training images",
         }  # fmt: skip
+
+
+def test_every_trial_is_whole():
+    folders = {path.name: path for path in (ASSETS / "trials").iterdir()}
+    assert set(folders) == set(trials.TRIALS)
+    for name, folder in folders.items():
+        assert {path.name for path in folder.iterdir()} == {
+            "history.csv", "training.gif", "last.png",
+        }  # fmt: skip
+        history = helpers.load_table(folder / "history.csv")
+        epochs = trials.TRIALS[name].get("epochs", trials.EPOCHS)
+        assert list(history["epoch"]) == list(range(1, epochs + 1))
+        assert np.isfinite(history).all(axis=None)
+        with Image.open(folder / "training.gif") as frames, Image.open(folder / "last.png") as last:
+            assert frames.n_frames > 10 and last.size == (364, 364)
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 300_000
+        won = diagnose(history.to_dict("records")).startswith("The discriminator has won")
+        assert won == (name == "won")
+
+
+@pytest.mark.parametrize("name", ["game", "pipeline", "networks", "step"])
+def test_every_diagram_is_there(name):
+    path = ASSETS / "diagrams" / f"{name}.png"
+    with Image.open(path) as picture:
+        assert picture.format == "PNG" and picture.width >= 1200
+    assert path.stat().st_size < 100_000
+
+
+def test_a_thumbnail_is_filled_without_margins():
+    picture = np.full((100, 400, 3), 255, np.uint8)
+    picture[30:90, 110:190] = 7  # in the left half; the right half is not asked for
+    picture[:, 200:] = 99
+    small = lesson_pictures.thumbnail(picture, part=(0, 0, 0.5, 1))
+    assert small.shape == (200, 300, 3) and (small == 7).all()

@@ -13,6 +13,7 @@ import pytest
 import helpers
 from helpers import networks
 from helpers.machine import PROFILES, ROOT
+from helpers.notebook import Refused
 from helpers.run import Run
 
 SHAPE = (8, 8, 1)
@@ -58,9 +59,24 @@ def test_networks_are_built_where_none_are_saved_and_used_where_some_are(run, ca
     weights = save_pair(run.folder, seed=1)
     assert_weights(helpers.load_networks(run, SHAPE), weights)
     assert capsys.readouterr().out.splitlines() == [
-        "Networks: built now with the cells of notebook 3.",
+        "Networks: built now with the cells of notebook 3, 64 feature maps beside the image.",
         "Networks: yours, from runs/mine.",
     ]
+
+
+def test_lesson_4_builds_with_what_it_is_given_or_refuses_it(run):
+    """What a learner sets there is used where networks are built, and refused where some lie."""
+    generator, discriminator = helpers.load_networks(run, [28, 28, 1], 8, 5, 20)
+    assert generator.input_shape == (None, 20)
+    for network in (generator, discriminator):
+        sizes = [layer.kernel_size for layer in network.layers if hasattr(layer, "kernel_size")]
+        assert set(sizes) == {(5, 5)}
+    assert discriminator.layers[1].filters == 8
+    save_pair(run.folder, seed=1)
+    with pytest.raises(Refused, match="^KERNEL_SIZE is 5, but this run has networks from notebook"):
+        helpers.load_networks(run, SHAPE, kernel_size=5)
+    with pytest.raises(Refused, match="^LATENT_DIM is -1; it is a number from 1, or 0 for"):
+        helpers.load_networks(run, SHAPE, latent_dim=-1)
 
 
 def test_networks_for_other_images_and_half_a_pair_are_refused(run):

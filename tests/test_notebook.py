@@ -12,6 +12,12 @@ def fail(answer):
     raise ArithmeticError("first line\nsecond line")
 
 
+@pytest.fixture
+def hints(tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.notebook.ASSETS", tmp_path)
+    helpers.save_json(tmp_path / "hints" / "09.json", {"count": "Count again."})
+
+
 @pytest.mark.parametrize(("arguments", "verdict"), [
     (dict(answer=None, expected=3), "Unanswered"),
     (dict(answer=0, expected=0), "Right"),
@@ -26,16 +32,26 @@ def fail(answer):
     (dict(answer=len, expected=3), "Not yet"),
     (dict(answer=4, passes=lambda answer: answer > 3), "Right"),
     (dict(answer=2, passes=lambda answer: np.ones(3)), "Not yet"),
+    (dict(answer=0.3, expected=0.3), "Right."),
+    (dict(answer=30, expected=0.3), "Right: 30 per cent, which is a share of 0.3."),
+    (dict(answer=31, expected=0.3), "Not yet"),
+    (dict(answer=31, expected=0.3, tolerance=0.02), "Right: 31 per cent"),
+    (dict(answer=300, expected=3.0), "Not yet"),
 ])  # fmt: skip
-def test_a_verdict_is_one_line(arguments, verdict, capsys):
-    helpers.check(**arguments, hint="Count again.")
+def test_a_verdict_is_one_line(arguments, verdict, hints, capsys):
+    helpers.check(**arguments, hint="09/count")
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(verdict)
     assert ("Count again." in line) == (verdict == "Not yet")
 
 
-def test_an_answer_that_fails_is_told_why(capsys):
-    helpers.check(2, passes=fail, hint="Count again.")
+def test_a_hint_that_does_not_exist_is_noticed_before_it_is_needed(hints):
+    with pytest.raises(KeyError):
+        helpers.check(None, 3, hint="09/cuont")
+
+
+def test_an_answer_that_fails_is_told_why(hints, capsys):
+    helpers.check(2, passes=fail, hint="09/count")
     assert capsys.readouterr().out == (
         "Not yet. Your answer raised ArithmeticError: first line second line. Count again.\n"
     )

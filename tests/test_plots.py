@@ -149,7 +149,16 @@ def test_save_and_show_gif(tmp_path, monkeypatch, capsys):
     assert [file.name for file in path.parent.iterdir()] == ["training.gif"]
     for gif in (path, str(path), path.read_bytes()):
         shown = helpers.show_gif(gif)
-        assert shown.data == path.read_bytes() and shown.format == "gif"
+        assert shown.data == path.read_bytes() and shown.format == "png"  # nbconvert drops GIFs
+
+
+def test_a_caption_stands_below_the_picture():
+    for images in (GRAY, COLOUR):
+        grid = helpers.image_grid(images, scale=3)
+        captioned = helpers.caption(grid, "step 10")
+        np.testing.assert_array_equal(captioned[: len(grid)], grid)
+        below = captioned[len(grid) :]
+        assert below.shape == (22, *grid.shape[1:]) and 0 < (below < 100).mean() < 0.3
 
 
 def test_png_round_trip(tmp_path):
@@ -213,7 +222,7 @@ ROWS = [
 def test_plot_history_draws_the_distance_with_its_circumstances(figure):
     history = {name: [row[name] for row in ROWS] for name in ROWS[0]}
     history["distance"] = np.array(history["distance"], float)
-    plots.plot_history(history, FLOOR, caption="a classifier, seed 4")
+    plots.plot_history(history, FLOOR, note="a classifier, seed 4")
     (axes,) = [each for each in figure().axes if each.get_title()]
     assert axes.get_title() == "distance to real pictures (lesson 5)"
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}

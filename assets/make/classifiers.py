@@ -8,6 +8,7 @@ Run it with the oldest Keras the course supports (`make assets` does), so every 
 
 import argparse
 
+import helpers  # isort: skip  # noqa: F401  before Keras, for oneDNN
 import keras
 import numpy as np
 

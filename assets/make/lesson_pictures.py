@@ -1,4 +1,4 @@
-"""One small picture per lesson for the README, from the outputs of the committed notebooks.
+"""Pictures for the README, from the outputs of the committed notebooks: one per lesson, and a plot.
 
 python -m assets.make.lesson_pictures
 """
@@ -8,47 +8,54 @@ import base64
 import imageio.v3 as iio
 import nbformat
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageOps
 
 from helpers.machine import ASSETS, ROOT
 from helpers.plots import save_png
 
 WIDTH, HEIGHT = 300, 200
-PICTURES = {  # lesson: a line of the cell that shows it
-    "01_introduction": "healthy = train_and_film()",
-    "02_data_preparation": "helpers.show_images(panels",
-    "03_architecture": 'cell.set(title=f"kernel {size}, stride 2"',
-    "04_training": 'axes.set(xlabel="epoch", yticks=[])',
-    "05_evaluation": "helpers.show_images(walks",
+PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in shares of the picture
+    "01_introduction": ("healthy = train_and_film()", (0.14, 0.08, 0.79, 0.85)),
+    "02_data_preparation": ("helpers.show_images(panels", (0.4, 0.5, 0.79, 1)),
+    "03_architecture": ('cell.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
+    "04_training": ('axes.set(xlabel="training so far", yticks=[])', (0, 0, 1, 1)),
+    "05_evaluation": ("show_rows(*((kind, walks", (0, 0, 1, 1)),
 }
 
 
 def main():
-    for lesson, line in PICTURES.items():
-        notebook = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4)
-        (cell,) = [cell for cell in notebook.cells if line in cell.source]
+    for lesson, (line, part) in PICTURES.items():
         path = ASSETS / "lessons" / f"{lesson}.png"
-        save_png(path, thumbnail(first_picture(cell)))
+        save_png(path, thumbnail(first_picture(lesson, line), part))
         print(f"{lesson}: {path.stat().st_size / 1000:.0f} KB")
+    plot = first_picture("05_evaluation", "helpers.plot_trainings(")
+    save_png(ASSETS / "results" / "recipes.png", plot)
 
 
-def first_picture(cell) -> np.ndarray:
-    """The first picture a cell shows, the last frame of an animation; uint8 (H, W, 3)."""
+def first_picture(lesson, line) -> np.ndarray:
+    """The first picture of the cell with that line, the last frame of a GIF; uint8 (H, W, 3)."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{lesson}.ipynb", as_version=4)
+    (cell,) = [cell for cell in notebook.cells if line in cell.source]
     for output in cell.outputs:
-        for mime in ("image/png", "image/gif"):
-            if mime in output.get("data", {}):
-                frames = iio.imread(base64.b64decode(output.data[mime]), index=None, mode="RGB")
-                return frames.reshape(-1, *frames.shape[-3:])[-1]
+        if "image/png" in output.get("data", {}):
+            content = base64.b64decode(output.data["image/png"])
+            frames = iio.imread(content, index=None, mode="RGB")
+            return frames.reshape(-1, *frames.shape[-3:])[-1]
     raise ValueError(f"This cell shows no picture:\n{cell.source}")
 
 
-def thumbnail(picture) -> np.ndarray:
-    """Fit a picture into WIDTH x HEIGHT on white; uint8 (HEIGHT, WIDTH, 3)."""
-    image = Image.fromarray(picture)
-    image.thumbnail((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
-    whole = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    whole.paste(image, ((WIDTH - image.width) // 2, (HEIGHT - image.height) // 2))
-    return np.asarray(whole)
+def thumbnail(picture, part=(0, 0, 1, 1)) -> np.ndarray:
+    """Fill WIDTH x HEIGHT with the middle of a part of a picture; uint8 (HEIGHT, WIDTH, 3).
+
+    Args:
+        picture: uint8 (H, W, 3); white margins of the part are cut away.
+        part: left, top, right and bottom edge, in shares of width and height.
+    """
+    height, width = picture.shape[:2]
+    edges = np.multiply(part, (width, height) * 2).astype(int).tolist()
+    image = Image.fromarray(picture).crop(edges)
+    image = image.crop(ImageChops.invert(image).getbbox())
+    return np.asarray(ImageOps.fit(image, (WIDTH, HEIGHT), Image.Resampling.LANCZOS))
 
 
 if __name__ == "__main__":

@@ -14,8 +14,18 @@ import shutil
 
 os.environ["DCGAN_PROFILE"] = "full"
 
-from helpers import ASSETS, image_grid, load_previews, load_table, open_run, prepare, save_gif
+from helpers import (
+    ASSETS,
+    best_epoch,
+    caption,
+    image_grid,
+    load_previews,
+    open_run,
+    prepare,
+    save_gif,
+)
 from helpers.course import NOTEBOOKS, execute
+from helpers.run import newest_record
 
 FEATURE_MAPS = {"fashion_mnist": 64, "mnist": 64, "emoji": 32}
 FILES = {  # in the run: as shipped
@@ -54,11 +64,15 @@ def train(dataset):
     for name, shipped in FILES.items():
         shutil.copy(run.folder / name, target / shipped)
     shutil.copy(run.images_folder / "dataset.json", target)
-    previews = load_previews(run.folder, len(load_table(run.folder / "history.csv")["epoch"]))
-    some = [previews[0], *previews[1::2]]  # for lesson 1's page
+    record = newest_record(run.folder)
+    steps, epochs = record["settings"]["steps an epoch"], record["epoch"]
+    labels, previews = load_previews(run.folder, steps, epochs, best_epoch(record["history"]))
     many, few = (64, 36) if run.image_size < 64 else (36, 16)
-    save_gif(target / "training.gif", [image_grid(images[:many]) for images in previews])
-    save_gif(target / "training_small.gif", [image_grid(images[:few]) for images in some])
+    for name, count in (("training.gif", many), ("training_small.gif", few)):
+        grids = [
+            caption(image_grid(images[:count]), text) for images, text in zip(previews, labels)
+        ]
+        save_gif(target / name, grids, frame_ms=300)
 
 
 if __name__ == "__main__":

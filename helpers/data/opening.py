@@ -17,13 +17,18 @@ CARD = "dataset.json"  # of prepared images, beside their arrays
 
 
 def open_run(
-    dataset: str, image_size: int = 0, name: str = "", save_to_drive: str = "", channels: int = 0
+    dataset: str,
+    image_size: int = 0,
+    name: str = "",
+    save_to_drive: str = "",
+    channels: int = 0,
+    mirror: bool = False,
 ) -> Run:
     """The run of that name; makes no folder yet.
 
     By default the name is that of its folder of images, `<set>-<size>-<profile>`: without the size
-    where the images decide it, and with `gray` or `colour` in it where `channels` asks for what
-    the set is not known to be.
+    where the images decide it, with `gray` or `colour` in it where `channels` asks for what the set
+    is not known to be, and with `mirrored` where it is.
 
     Args:
         dataset: as for `open_dataset`.
@@ -31,6 +36,7 @@ def open_run(
         save_to_drive: a folder that keeps archives of the run, or "". The newest that lies there
             already is fetched.
         channels: 1 for gray, 3 for colour, 0 for what the images have.
+        mirror: add the mirror image of each training image.
 
     Raises:
         Refused: unknown data set, size, channels or name, or a run made by an earlier course.
@@ -39,6 +45,8 @@ def open_run(
         raise Refused(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8, or 0.")
     if channels not in (0, 1, 3):
         raise Refused(f"CHANNELS is {channels}; it is 1 for gray, 3 for colour or 0 for either.")
+    if mirror not in (True, False):
+        raise Refused(f"MIRROR is {mirror!r}; it is True or False.")
     if hosting() == "Colab" and dataset.startswith(MOUNT_POINT):
         open_drive(MOUNT_POINT)  # so that the pictures are there
     kind = {0: "", 1: "gray", 3: "colour"}[channels]
@@ -47,7 +55,8 @@ def open_run(
         kind = "" if channels == SOURCES[dataset].channels else kind
         channels = channels or SOURCES[dataset].channels
     profile = current_profile()
-    images = "-".join(filter(None, (slug(dataset), str(image_size or ""), kind, profile.name)))
+    parts = (slug(dataset), str(image_size or ""), kind, mirror and "mirrored", profile.name)
+    images = "-".join(filter(None, parts))
     name = name or images
     if not re.fullmatch(r"\w[\w .+=-]{0,99}", name) or name in ("images", "replaced"):
         raise Refused(
@@ -59,7 +68,9 @@ def open_run(
     if not (images_folder / CARD).is_file():  # what is prepared may outlive its files
         require_dataset(dataset)
     drive = open_drive(save_to_drive)
-    run = Run(name, folder, images_folder, dataset, image_size, channels, profile, drive)
+    run = Run(
+        name, folder, images_folder, dataset, image_size, channels, profile, drive, bool(mirror)
+    )
     fetch_run(run)
     if (folder / "images.npz").is_file() or any((folder / CHECKPOINTS).glob("step_*.npz")):
         raise Refused(

@@ -48,8 +48,9 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
     widened to the run's channels. Where nobody has divided the set, one picture in ten is held
     out, chosen by the hash of its pixels, so that equal pictures stay on one side. The numbers are
     cut to the profile's, with equal counts per class where labels are known beforehand; where one
-    in ten is held out, the cut comes before. The arrays and
-    `dataset.json`, the card, lie in `run.images_folder`, all of them or none.
+    in ten is held out, the cut comes before. With `run.mirror`, the mirror image of each training
+    image comes after it. The arrays and `dataset.json`, the card, lie in `run.images_folder`, all
+    of them or none.
 
     Args:
         background: a colour that Pillow knows, laid under transparent pictures; "" takes what the
@@ -136,7 +137,7 @@ def _make(run, background) -> None:
                     "augmented": source.augmented,
                     "class_names": list(source.class_names or ("all images",)),
                     "fingerprint": mark,  # of the learner's files
-                } | _write_arrays(source, splits, run.profile, (size, size, channels), new)
+                } | _write_arrays(run, source, splits, (size, size, channels), new)
                 _require_some(card)
                 save_json(new / CARD, card)
                 if target.exists():
@@ -151,8 +152,10 @@ def _make(run, background) -> None:
     _warn(card)
 
 
-def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
+def _write_arrays(run, source, splits, image_shape, folder) -> dict:
     """Read, crop and resize every wanted picture into one `.npy` file for each split.
+
+    Where the run wants it, each training image is followed by its mirror image.
 
     Pixels are written as they come, so that a set may be larger than memory, and the header of the
     file, which holds their number, once more at the end.
@@ -162,8 +165,9 @@ def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
     """
     labels = {split: [] for split in SPLITS}
     skipped, hashes, one_colour = [], [], 0
-    wanted = {"train": profile.train_images, "held_out": profile.held_out_images}
-    wanted["all"] = profile.train_images and round(profile.train_images / (1 - 1 / HELD_OUT))
+    train, held_out = run.profile.train_images, run.profile.held_out_images
+    wanted = {"train": train, "held_out": held_out}
+    wanted["all"] = train and round(train / (1 - 1 / HELD_OUT))
     chosen = {split: _choose(pictures, wanted[split]) for split, pictures in splits.items()}
     total = sum(map(len, chosen.values()))
     with ExitStack() as stack:
@@ -183,14 +187,19 @@ def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
             split = given if given != "all" else SPLITS[number % HELD_OUT == 0]
             files[split].write(pixels)
             labels[split].append(label)
+            if run.mirror and split == "train":
+                files[split].write(image[:, ::-1].tobytes())
+                labels[split].append(label)
             hashes.append(number)
             one_colour += int((image == image[:1, :1]).all())
         for split in SPLITS:
             files[split].seek(0)
             _write_header(files[split], (len(labels[split]), *image_shape))
             np.save(folder / f"{split}_labels.npy", np.array(labels[split], np.int64))
+    identity = np.array([*hashes, 1] if run.mirror else hashes, np.uint64)
     return {
         "image_shape": list(image_shape),
+        "mirrored": run.mirror,
         "train_images": len(labels["train"]),
         "held_out_images": len(labels["held_out"]),
         "class_counts": {
@@ -201,7 +210,7 @@ def _write_arrays(source, splits, profile, image_shape, folder) -> dict:
         "skipped_first": skipped[:5],
         "duplicates": len(hashes) - len(set(hashes)),
         "one_colour": one_colour,
-        "images": hashlib.blake2b(np.array(hashes, np.uint64), digest_size=16).hexdigest(),
+        "images": hashlib.blake2b(identity, digest_size=16).hexdigest(),
     }
 
 

@@ -89,15 +89,18 @@ def plot_defects(table) -> None:
     plt.show()
 
 
-def load_trainings(dataset: str = "fashion_mnist") -> pd.DataFrame:
+def load_trainings(dataset: str = "fashion_mnist", processor: str = "AVX-512") -> pd.DataFrame:
     """The measurements of all recipes on a data set: a row each, training by training, in time.
+
+    Args:
+        processor: two cores of a server CPU with "AVX-512" and bfloat16, or with "AVX2" only.
 
     Raises:
         FileNotFoundError: the table is not there.
     """
     require_file(RECIPES)
     table = pd.read_csv(RECIPES)
-    return table[table["dataset"] == dataset]
+    return table[(table["dataset"] == dataset) & (table["processor"] == processor)]
 
 
 def distances_after(trainings, recipe: str, seconds: float) -> np.ndarray:

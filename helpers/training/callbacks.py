@@ -2,7 +2,6 @@
 
 import math
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -10,16 +9,13 @@ import tensorflow as tf
 from IPython import get_ipython
 from IPython.display import display
 
-from helpers.data.images import normalise
 from helpers.drive import save_run
 from helpers.evaluation.features import circumstances, feature_space, figure
 from helpers.evaluation.metrics import frechet_distance
-from helpers.files import atomic_write
-from helpers.machine import short
-from helpers.notebook import Refused, Stopped
-from helpers.plots import image_grid, live_picture, png, to_uint8
-from helpers.run import PREVIEWS
+from helpers.notebook import Stopped
+from helpers.plots import image_grid, live_picture, png
 from helpers.training.history import best_epoch, diagnose
+from helpers.training.previews import Previews, as_pictures, evenly
 
 
 def training_callbacks(run, images, checkpoint, epochs: int) -> list:
@@ -31,7 +27,7 @@ def training_callbacks(run, images, checkpoint, epochs: int) -> list:
         checkpoint: its `Checkpoint`.
         epochs: to train in all.
     """
-    previews = Previews(run, images, checkpoint)
+    previews = Previews(run, images)
     return [
         StopAtNaN(checkpoint),
         previews,
@@ -67,72 +63,6 @@ class StopAtNaN(keras.callbacks.Callback):
                 )
 
 
-class Previews(keras.callbacks.Callback):
-    """Save the images of the fixed latents after each epoch, and log how much they vary.
-
-    Files are `previews/epoch_0007.npy` in the run's folder, uint8 (previews, H, W, C); epoch 0 is
-    the untrained generator. `pixel_std` is the standard deviation over the images, averaged over
-    the pixels, as a share of the training images'.
-
-    Raises:
-        Refused: from `fit`; the generator's images are no images.
-    """
-
-    def __init__(self, run, images, checkpoint):
-        super().__init__()
-        self.folder, images = run.folder / PREVIEWS, images.train_images
-        some = images[:: max(1, len(images) // 1000)]  # of all classes, however they are stored
-        self.real_std = _pixel_std(some)
-        self.checkpoint = checkpoint
-
-    def on_train_begin(self, logs=None):
-        self.save(len(self.checkpoint.history))
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.save(epoch + 1)
-        logs["pixel_std"] = _pixel_std(self.images) / self.real_std
-
-    def save(self, epoch):
-        self.images = _as_pictures(self.model.preview())
-        with atomic_write(self.folder / f"epoch_{epoch:04d}.npy") as partial:
-            np.save(partial, self.images)
-
-
-def _as_pictures(images) -> np.ndarray:
-    """What a generator returns as uint8 (N, H, W, C); refuses what no picture can be made of."""
-    images = np.asarray(images)
-    if not np.abs(images).max() <= 1.001:  # so is nan
-        raise Refused(
-            f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
-            "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
-            "learning rates. The last finished epoch is saved."
-        )
-    return to_uint8(images)
-
-
-def _pixel_std(images) -> float:
-    return max(float(normalise(images).numpy().std(axis=0).mean()), 1e-6)
-
-
-def load_previews(folder, epochs: int) -> np.ndarray:
-    """The saved previews of epochs 0 to `epochs`, uint8 (epochs + 1, previews, H, W, C).
-
-    Raises:
-        ValueError: the file of an epoch is missing or damaged.
-    """
-    frames = []
-    for epoch in range(epochs + 1):
-        path = Path(folder) / PREVIEWS / f"epoch_{epoch:04d}.npy"
-        try:
-            frames.append(np.load(path))
-        except Exception as error:  # NumPy and zipfile raise many kinds for a bad file
-            raise ValueError(
-                f"{short(path)} is missing or damaged, so the GIF would have a gap; train this run "
-                "again with RESUME = False, or choose another RUN_NAME."
-            ) from error
-    return np.stack(frames)
-
-
 class Distance(keras.callbacks.Callback):
     """Log the Fréchet distance of generated to held-out images as `distance`.
 
@@ -165,7 +95,7 @@ class Distance(keras.callbacks.Callback):
             print("No distance to real pictures is measured: too few images are held out.")
             return
         space = feature_space(self.run, self.images, "classifier")
-        self.real = space.extract_features(_evenly(self.images.held_out_images, self.count))[0]
+        self.real = space.extract_features(evenly(self.images.held_out_images, self.count))[0]
         seed = int(self.model.seed)
         shape = (self.count, self.model.latent_dim)
         self.latents = tf.random.stateless_normal(shape, seed=(seed, -2))
@@ -178,7 +108,7 @@ class Distance(keras.callbacks.Callback):
             )
             return
         if not before:
-            train = space.extract_features(_evenly(self.images.train_images, self.count))[0]
+            train = space.extract_features(evenly(self.images.train_images, self.count))[0]
             self.checkpoint.floor = now | {"value": frechet_distance(train, self.real)}
         self.space = space
 
@@ -190,15 +120,10 @@ class Distance(keras.callbacks.Callback):
         """The distance of the generator as it is now, in squared units of the features."""
         draw = self.model.ema_generator
         pictures = [
-            _as_pictures(draw(self.latents[at : at + self.BLOCK], training=False))
+            as_pictures(draw(self.latents[at : at + self.BLOCK], training=False))
             for at in range(0, self.count, self.BLOCK)
         ]
         return frechet_distance(self.space.extract_features(np.concatenate(pictures))[0], self.real)
-
-
-def _evenly(images, count):
-    """`count` of the images, evenly spaced, so of all classes however they are stored."""
-    return images[np.linspace(0, len(images) - 1, count).astype(int)]
 
 
 class LiveView(keras.callbacks.Callback):
@@ -220,6 +145,8 @@ class LiveView(keras.callbacks.Callback):
         self.bar = keras.utils.Progbar(steps, width=20)
 
     def on_train_batch_end(self, batch, logs=None):
+        if self.previews.images is not self.drawn:
+            self.draw()
         self.bar.update(int(self.model.step) - self.first_step)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -230,9 +157,10 @@ class LiveView(keras.callbacks.Callback):
                 print(f"\n{self.diagnosis}")
 
     def draw(self):
+        self.drawn = self.previews.images
         if get_ipython() is None:  # a script has no cell to show it in
             return
-        images, rows = self.previews.images, self.checkpoint.history
+        images, rows = self.drawn, self.checkpoint.history
         grid = image_grid(images, scale=2 if images.shape[1] < 64 else 1)
         picture = png(live_picture(grid, rows, self.epochs, self.checkpoint.floor))
         if self.shown is None:

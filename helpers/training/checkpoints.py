@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import warnings
 import zipfile
-from itertools import zip_longest
 from pathlib import Path
 
 import keras
@@ -26,18 +25,15 @@ from helpers.run import (
     read_record,
 )
 from helpers.training.history import best_epoch
-from helpers.training.options import flat_layers
+from helpers.training.sameness import first_difference, what_trains
 
 WEIGHTS = "model.weights.h5"  # beside the record, inside a checkpoint
-NETWORKS = ("generator", "discriminator")
 # What belongs to a training, with its networks and their scores:
 TRAINED = (
     CHECKPOINTS, HISTORY, DISTANCE, PREVIEWS, "training.gif", "generator_trained.keras",
     "generator_best.keras", "discriminator_trained.keras", METRICS, "samples.png",
     "latent_walk.png",
 )  # fmt: skip
-# Not compared: what differs from session to session, or is in the weights already.
-SPARED = ("name", "seed", "dtype", "module", "registered_name", "build_config", "build_input_shape")
 REMEDY = "Choose another RUN_NAME, or set RESUME = False and run all cells to start this run over."
 
 
@@ -104,7 +100,8 @@ class Checkpoint(keras.callbacks.Callback):
             "history": self.history,
             "floor": self.floor,
             "precision": model.precision,
-            **self._must_agree(model),
+            "settings": self.settings,
+            "trains": what_trains(model),
         }
         with atomic_write(self.folder / CHECKPOINTS / f"epoch_{epoch:04d}.zip") as partial:
             weights = partial.with_suffix(".weights.h5")
@@ -181,31 +178,19 @@ class Checkpoint(keras.callbacks.Callback):
         else:  # an earlier state may have been gone back to
             (self.folder / DISTANCE).unlink(missing_ok=True)
 
-    def _must_agree(self, model) -> dict:
-        """What a checkpoint and the training that goes on from it must agree on; plain JSON."""
-        networks = {name: getattr(model, name) for name in NETWORKS}
-        optimizers = {name: getattr(model, f"{name}_optimizer") for name in NETWORKS}
-        content = {
-            "settings": self.settings,
-            "layers": {
-                name: [_configuration(layer) for layer in flat_layers(network)]
-                for name, network in networks.items()
-            },
-            "optimizers": {name: _configuration(each) for name, each in optimizers.items()},
-        }
-        return json.loads(json.dumps(content, default=str))
-
     def _require_same(self, record, model, name):
-        """Refuse a checkpoint of other settings, networks or optimizers, naming a difference."""
-        before, now = _named(record), _named(self._must_agree(model))
+        """Refuse a checkpoint of other settings, networks, optimizers or code, naming one."""
+        before, now = record["settings"], self.settings
         if before["images"] == now["images"]:
-            before["data"] = now["data"]  # files may have moved
-        for what, value in now.items():
-            if difference := _difference(before.get(what), value, what):
-                what, old, new = difference
-                raise Refused(
-                    f"{name} was made with {what} {_shown(old)}, now it is {_shown(new)}. {REMEDY}"
-                )
+            before = before | {"data": now["data"]}  # the files may have moved
+        difference = first_difference(
+            {name: value for name, value in before.items() if name != "images"},
+            {name: value for name, value in now.items() if name != "images"},
+        ) or first_difference(record["trains"], what_trains(model))
+        if not difference and before["images"] != now["images"]:
+            difference = "made with other images"
+        if difference:
+            raise Refused(f"{name} was {difference}. {REMEDY}")
 
     def _load(self, weights, model, name):
         model.generator.has_trained = True
@@ -233,49 +218,3 @@ def _require_new(model):
             "These networks have been trained. Run all cells from the top, so that new ones are "
             "made; or, to go on with a saved training, set RESUME = True and run this cell again."
         )
-
-
-def _named(content) -> dict:
-    """The parts of `_must_agree` under the names that a refusal gives them."""
-    return (
-        content["settings"]
-        | {f"{name} layer": layers for name, layers in content["layers"].items()}
-        | {f"{name}'s optimizer": each for name, each in content["optimizers"].items()}
-    )
-
-
-def _configuration(thing) -> dict:
-    """The kind of a layer or optimizer and its configuration, but for what is spared."""
-
-    def chosen(value):
-        if isinstance(value, dict):
-            return {
-                key: chosen(each)
-                for key, each in value.items()
-                if key not in SPARED and not key.endswith("_initializer")
-            }
-        return [chosen(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-    return {"kind": type(thing).__name__} | chosen(thing.get_config())
-
-
-def _difference(before, now, place):
-    """The first difference of two configurations, as (place, before, now), or None.
-
-    Dictionaries are compared in the keys that both have: versions of Keras differ in some.
-    """
-    if isinstance(before, dict) and isinstance(now, dict):
-        pairs = [(f" {key}", before[key], now[key]) for key in now if key in before]
-    elif isinstance(before, list) and isinstance(now, list):
-        both = zip_longest(before, now, fillvalue="nothing")
-        pairs = [(f" {number}", old, new) for number, (old, new) in enumerate(both)]
-    else:
-        return None if before == now else (place, before, now)
-    found = (_difference(old, new, place + key) for key, old, new in pairs)
-    return next(filter(None, found), None)
-
-
-def _shown(value) -> str:
-    if isinstance(value, dict):
-        return value.get("kind") or value.get("class_name") or "another"
-    return f"{value:g}" if isinstance(value, float) else str(value)

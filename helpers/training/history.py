@@ -60,15 +60,19 @@ def best_epoch(history: list[dict]) -> int:
     return min(measured, key=lambda row: row["distance"])["epoch"] if measured else 0
 
 
-def show_history(folder, title: str = "") -> None:
+def show_history(folder, title: str = "", behind=None) -> None:
     """Draw the curves of a training, from `history.csv` and `distance.json` in its folder.
+
+    Args:
+        behind: the folder of another training, whose curves are drawn in gray behind.
 
     Raises:
         FileNotFoundError: nothing has been trained there.
         ValueError: one of the files is damaged.
     """
-    floor, caption = None, ""
+    floor, note = None, ""
     if (Path(folder) / DISTANCE).is_file():
         floor = load_json(Path(folder) / DISTANCE)["floor"]
-        caption = circumstances(floor)
-    plot_history(load_table(Path(folder) / HISTORY), floor, caption, title)
+        note = circumstances(floor)
+    behind = load_table(Path(behind) / HISTORY) if behind else None
+    plot_history(load_table(Path(folder) / HISTORY), floor, note, title, behind)

@@ -20,20 +20,22 @@ import time
 
 os.environ["DCGAN_PROFILE"] = "full"
 
+import helpers  # isort: skip  before Keras, for oneDNN
 import keras
 import numpy as np
 
-import helpers
 from helpers.evaluation import metrics
 from helpers.files import save_table
 from helpers.machine import ASSETS, short
+from helpers.training.options import CPU_FACTS
 from tests.benchmarks import tutorial
 from tests.taught_model import taught_model
 
 TABLE = ASSETS / "results" / "recipes.csv"
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
-TRAINING = ("dataset", "recipe", "seed", "feature_maps")  # what names a training in the table
+# What names a training in the table:
+TRAINING = ("dataset", "recipe", "seed", "feature_maps", "precision", "processor")
 MEASUREMENT = (*TRAINING, "interval")  # and what names a row
 
 
@@ -71,7 +73,7 @@ def main():
 
 def train(arguments, recipe, seed):
     dataset = arguments.dataset
-    name = re.sub("[^a-z0-9]+", "-", f"{dataset}-{recipe}-{seed}")
+    name = re.sub("[^a-z0-9]+", "-", f"{dataset}-{recipe}-{seed}-{processor()}".lower())
     run = helpers.open_run(dataset, name=f"recipe-{name}")
     images = helpers.prepare(run)
     if dataset != "emoji" and len(images.train_images) != 60_000:
@@ -93,6 +95,8 @@ def train(arguments, recipe, seed):
         "seed": seed,
         "feature_maps": arguments.feature_maps,
         "batch_size": batch_size,
+        "precision": model.precision,
+        "processor": processor(),
     }
     if not done and in_table(log.about, TRAINING):
         raise SystemExit(
@@ -110,6 +114,12 @@ def train(arguments, recipe, seed):
         )
     log.set_model(model)
     log.measure(len(checkpoint.history), last=True)  # where it is not in the table yet
+
+
+def processor() -> str:
+    """The widest instructions that oneDNN takes here, as the table names them."""
+    wide = "avx512f" in CPU_FACTS.read_text(encoding="utf-8").split()
+    return "AVX-512" if wide and os.environ.get("ONEDNN_MAX_CPU_ISA") != "AVX2" else "AVX2"
 
 
 class Log(keras.callbacks.Callback):

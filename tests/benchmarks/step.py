@@ -12,11 +12,11 @@ average's own forward pass. PyTorch takes part where it is installed.
 import argparse
 import time
 
+import helpers  # isort: skip  before Keras, for oneDNN
 import keras
 import numpy as np
 import tensorflow as tf
 
-import helpers
 from helpers.training.options import computing_in
 from tests.benchmarks import tutorial
 from tests.taught_model import taught_model

@@ -21,6 +21,7 @@ import imageio.v3 as iio
 import nbformat
 import numpy as np
 import pytest
+from nbconvert import HTMLExporter
 from playwright.sync_api import sync_playwright
 
 from helpers.machine import ROOT
@@ -43,7 +44,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-GIFS = {"01_introduction": 3, "04_training": 1}
+GIFS = {"01_introduction": 4, "04_training": 1}
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 SETTINGS = {
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},  # every cell in the page
@@ -235,6 +236,9 @@ def screenshot(element):
     return iio.imread(element.screenshot(), extension=".png")
 
 
+GIF = base64.b64encode(b"GIF89a").decode()  # how the bytes of each begin
+
+
 def content(source):
     """The bytes of a picture that is in the page itself, from its `src`."""
     return base64.b64decode(source.partition(";base64,")[2])
@@ -243,7 +247,7 @@ def content(source):
 @every_lesson
 def test_the_gifs_move_and_start_over(lesson):
     """A picture that comes back after another was there shows both."""
-    gifs = lesson.page.locator(".jp-OutputArea img[src^='data:image/gif;base64,']")
+    gifs = lesson.page.locator(f".jp-OutputArea img[src^='data:image/png;base64,{GIF}']")
     assert gifs.count() == GIFS[lesson.name]
     for gif in gifs.all():
         gif.scroll_into_view_if_needed()
@@ -262,6 +266,21 @@ def test_the_gifs_move_and_start_over(lesson):
             assert len(np.unique(frame)) > 8, "a frame of blank squares"
 
 
+@pytest.mark.parametrize("name", GIFS)
+def test_an_exported_page_shows_the_gifs_too(name, browser, tmp_path):
+    """nbconvert, and so perhaps other viewers, drops outputs of the type image/gif."""
+    body, _ = HTMLExporter().from_filename(str(ROOT / "notebooks" / f"{name}.ipynb"))
+    (tmp_path / "lesson.html").write_text(body, encoding="utf-8")
+    page = browser.new_page()
+    page.goto((tmp_path / "lesson.html").as_uri(), wait_until="domcontentloaded")
+    gifs = page.locator(f"img[src^='data:image/png;base64,{GIF}']")
+    assert gifs.count() == GIFS[name]
+    for gif in gifs.all():
+        assert gif.evaluate("img => img.decode().then(() => img.naturalWidth)") > 0
+    assert "display.Image object" not in body
+    page.close()
+
+
 def cell_with(code, lesson):
     """The index, among the code cells, of the only one that holds `code`."""
     (index,) = [index for index, source in enumerate(lesson.sources) if code in source]
@@ -271,8 +290,8 @@ def cell_with(code, lesson):
 @pytest.mark.parametrize(
     ("lesson", "code", "pictures"),
     [
-        ("01_introduction", "healthy = train_and_film()", 27),  # 26 looks and the GIF of them
-        ("04_training", "model.fit(", 3),  # untrained, and after each of two epochs
+        ("01_introduction", "healthy = train_and_film()", 22),  # 21 looks and the GIF of them
+        ("04_training", "model.fit(", 4),  # untrained, after 10 steps, and after each of two epochs
     ],
     indirect=["lesson"],
 )
@@ -287,9 +306,9 @@ def test_the_previews_are_those_of_the_run(run_lesson, course):
     lesson = run_lesson("04_training")
     pictures = lesson.seen[cell_with("model.fit(", lesson)].pictures
     run = course / "runs" / "fashion_mnist-28-tiny"
-    for picture, epoch in ((pictures[0], 0), (pictures[-1], 2)):
+    for picture, step in ((pictures[0], 0), (pictures[-1], 32)):
         pixels = iio.imread(content(picture), extension=".png")
-        preview = np.load(run / "previews" / f"epoch_{epoch:04d}.npy")
+        preview = np.load(run / "previews" / f"step_{step:07d}.npy")
         grid = np.repeat(image_grid(preview, scale=2)[..., None], 3, axis=2)
         np.testing.assert_array_equal(pixels[:, : grid.shape[1]], grid)  # beside it, curves
 

@@ -16,11 +16,14 @@ from helpers.files import load_json
 from helpers.notebook import Refused
 from helpers.run import newest_record
 from helpers.training.callbacks import SaveToDrive
+from helpers.training.previews import Previews
 from tests.training.toy import (
+    BATCH,
     COUNT,
     HELD_OUT,
     IMAGES,
     SEED,
+    STEPS,
     ToyGAN,
     files,
     make_model,
@@ -37,31 +40,47 @@ def whole(tmp_path_factory):
     return folder, model
 
 
-def test_previews_of_every_epoch(whole):
+def test_previews_of_steps_and_epochs(whole):
     folder, model = whole
-    frames = helpers.load_previews(folder, 4)
-    assert frames.dtype == np.uint8 and frames.shape == (5, 5, 8, 8, 1)
+    labels, frames = helpers.load_previews(folder, STEPS, 4, best=3)
+    assert labels == ["step 0", "epoch 1", "epoch 2", "epoch 3", "epoch 4", "best: epoch 3"]
+    assert frames.dtype == np.uint8 and frames.shape == (6, 5, 8, 8, 1)
     np.testing.assert_array_equal(frames[0], helpers.to_uint8(make_model().preview()))
     np.testing.assert_array_equal(frames[4], helpers.to_uint8(model.preview()))
-    assert len({frame.tobytes() for frame in frames}) == 5
+    np.testing.assert_array_equal(frames[5], frames[3])
+    assert len({frame.tobytes() for frame in frames[:5]}) == 5
     real = (IMAGES / 127.5 - 1).std(axis=0).mean()
     expected = (frames[4] / 127.5 - 1).std(axis=0).mean() / real
     assert helpers.load_table(folder / "history.csv")["pixel_std"][3] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("execution", [1, 15])
+def test_previews_of_the_first_epoch_lie_ever_farther_apart(execution, tmp_path):
+    """Noise becomes pictures in it; later, epochs are left out."""
+    model = make_model(steps_per_execution=execution)
+    run, images = SimpleNamespace(folder=tmp_path), SimpleNamespace(train_images=IMAGES)
+    previews = Previews(run, images)
+    batches = helpers.training_batches(IMAGES, BATCH, SEED)
+    model.fit(batches, epochs=12, steps_per_epoch=45, callbacks=[previews])
+    labels, _ = helpers.load_previews(tmp_path, 45, 12)
+    early = [0, 10, 20, 40] if execution == 1 else [0, 15, 30]
+    epochs = [1, 2, 3, 4, 5, 6, 8, 10, 12]
+    assert labels == [f"step {step}" for step in early] + [f"epoch {epoch}" for epoch in epochs]
+
+
 def test_a_missing_and_a_damaged_preview(tmp_path):
     folder = tmp_path / "previews"
     folder.mkdir()
-    for epoch in (0, 2):
-        np.save(folder / f"epoch_{epoch:04d}.npy", IMAGES)
+    for step in (0, 6):
+        np.save(folder / f"step_{step:07d}.npy", IMAGES)
     for _ in range(2):
         with pytest.raises(ValueError) as caught:
-            helpers.load_previews(tmp_path, 2)
+            helpers.load_previews(tmp_path, 3, 2)
         assert str(caught.value) == (
-            "epoch_0001.npy is missing or damaged, so the GIF would have a gap; train this run "
+            "step_0000003.npy is missing or damaged, so the GIF would have a gap; train this run "
             "again with RESUME = False, or choose another RUN_NAME."
         )
-        (folder / "epoch_0001.npy").write_bytes(b"nothing")
+        (folder / "step_0000003.npy").write_bytes(b"nothing")
 
 
 def test_the_distance_is_that_of_fixed_latents_to_held_out_images(whole):

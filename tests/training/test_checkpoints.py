@@ -27,7 +27,11 @@ from tests.training.toy import (
     values,
 )
 
-FILES = ("history.csv", "distance.json", *(f"previews/epoch_{epoch:04d}.npy" for epoch in range(4)))
+FILES = (
+    "history.csv",
+    "distance.json",
+    *(f"previews/step_{step:07d}.npy" for step in range(0, 10, STEPS)),
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +67,7 @@ def test_what_a_training_leaves(whole):
         "images": "f00d", "data": "own at 8 pixels, gray, profile tiny",
     }  # fmt: skip
     assert len(record["id"]) == 16 and record["precision"] == "float32"
-    assert {"floor", "layers", "optimizers"} <= record.keys()
+    assert {"floor", "trains"} <= record.keys()
 
 
 @pytest.mark.parametrize(
@@ -185,23 +189,34 @@ def sgd():
     return model
 
 
+class Saturating(ToyGAN):
+    """A learner's change of the loss alone."""
+
+    @staticmethod
+    def generator_loss(generated_logits):
+        return -keras.ops.mean(keras.ops.softplus(generated_logits))
+
+
 @pytest.mark.parametrize(
     ("build", "settings", "card", "difference"),
     [
-        (make_model, {"BATCH_SIZE": 9}, {}, "BATCH_SIZE 8, now it is 9"),
-        (make_model, {"rate": 0.1}, {}, "rate None, now it is 0.1"),
-        (make_model, {}, {"images": "beef"}, "images f00d, now it is beef"),
-        (lambda: with_networks(units=17), {}, {}, "generator layer 0 units 16, now it is 17"),
+        (make_model, {"BATCH_SIZE": 9}, {}, "with BATCH_SIZE 8, now it is 9"),
+        (make_model, {"rate": 0.1}, {}, "without rate"),
+        (make_model, {}, {"images": "beef"}, "with other images"),
+        (lambda: with_networks(units=17), {}, {}, "with generator layer 0 units 16, now it is 17"),
         (lambda: with_networks(last=(keras.layers.Activation, "sigmoid")), {}, {},
-         "generator layer 5 activation tanh, now it is sigmoid"),
+         "with generator layer 5 activation tanh, now it is sigmoid"),
         (lambda: with_networks(last=(keras.layers.ELU, 1.0)), {}, {},
-         "generator layer 5 kind Activation, now it is ELU"),
-        (deeper, {}, {}, "generator layer 6 nothing, now it is ReLU"),
+         "with generator layer 5 kind Activation, now it is ELU"),
+        (deeper, {}, {}, "with generator layer 6 nothing, now it is ReLU"),
         (lambda: with_optimizer(learning_rate=0.25), {}, {},
-         "discriminator's optimizer learning_rate 0.02, now it is 0.25"),
+         "with discriminator's optimizer learning_rate 0.02, now it is 0.25"),
         (lambda: with_optimizer(beta_1=0.25), {}, {},
-         "discriminator's optimizer beta_1 0.5, now it is 0.25"),
-        (sgd, {}, {}, "generator's optimizer kind Adam, now it is SGD"),
+         "with discriminator's optimizer beta_1 0.5, now it is 0.25"),
+        (sgd, {}, {}, "with generator's optimizer kind Adam, now it is SGD"),
+        (lambda: with_networks(initializer="he_normal"), {}, {},
+         "with generator layer 0 kernel_initializer class_name GlorotUniform, now it is HeNormal"),
+        (lambda: make_model(kind=Saturating), {}, {}, "with another generator_loss"),
     ],
 )  # fmt: skip
 def test_another_training_is_told_before_anything_is_loaded(
@@ -212,7 +227,7 @@ def test_another_training_is_told_before_anything_is_loaded(
     with pytest.raises(Refused) as caught:
         train(model, copy, 3, settings=SETTINGS | settings, card=CARD | card)
     assert str(caught.value) == (
-        f"epoch_0003.zip was made with {difference}. Choose another RUN_NAME, or set RESUME = "
+        f"epoch_0003.zip was made {difference}. Choose another RUN_NAME, or set RESUME = "
         "False and run all cells to start this run over."
     )
     assert_equal(model, before)

@@ -18,7 +18,7 @@ def test_what_is_compared(whole):
     parts = {name.split("/")[0] for name in whole}
     assert parts >= {"generator", "ema_generator", "best_generator", "discriminator"}
     assert parts >= {"discriminator_optimizer", "history", "floor", "settings", "epoch"}
-    assert parts >= {"history.csv", "distance.json", "epoch_0000.npy", "epoch_0003.npy"}
+    assert parts >= {"history.csv", "distance.json", "step_0000000.npy", "step_0000024.npy"}
     assert any(part in parts for part in ("optimizer", "generator_optimizer"))
     other = whole | {"history.csv": "0"}
     assert differences(whole, other) == ["history.csv"]

@@ -29,11 +29,11 @@ class ToyGAN(LESSON.DCGAN):
         return super().report(d_loss, g_loss, *others)
 
 
-def make_networks(units=16, last=(keras.layers.Activation, "tanh")):
+def make_networks(units=16, last=(keras.layers.Activation, "tanh"), initializer="glorot_uniform"):
     kind, argument = last
     generator = keras.Sequential([
         keras.Input((4,)),
-        keras.layers.Dense(units),
+        keras.layers.Dense(units, kernel_initializer=initializer),
         keras.layers.BatchNormalization(momentum=0.8),  # state that no gradient changes
         keras.layers.ReLU(),
         keras.layers.Dense(64),
