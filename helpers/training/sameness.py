@@ -5,6 +5,7 @@ import hashlib
 import inspect
 import json
 import platform
+import re
 from itertools import zip_longest
 from types import CodeType, FunctionType
 
@@ -55,23 +56,21 @@ def code_of(kind) -> dict:
         if name in found or name.startswith("__"):
             continue
         if isinstance(thing, FunctionType):
-            does = [
-                _instructions(thing.__code__),
-                repr(thing.__defaults__),
-                repr(thing.__kwdefaults__),
-            ]
-            found[name] = {version: hashlib.sha256(json.dumps(does).encode()).hexdigest()[:16]}
+            does = [_instructions(thing.__code__), thing.__defaults__, thing.__kwdefaults__]
+            found[name] = {version: hashlib.sha256(_text(does).encode()).hexdigest()[:16]}
             cells = [cell.cell_contents for cell in thing.__closure__ or ()]
             around = thing.__globals__ | dict(zip(thing.__code__.co_freevars, cells))
             todo += [(each, around[each]) for each in _names(thing.__code__) if each in around]
             if name in ("discriminator_loss", "generator_loss"):
                 found[name]["value"] = _trial(thing)
         elif isinstance(thing, (bool, int, float, str, tuple, list, dict)):
-            found[name] = repr(thing)
+            found[name] = _text(thing)
         elif hasattr(thing, "get_config") and not isinstance(thing, type):
             found[name] = configuration(thing)
-    # What a loss is made of tells more than its values, so the losses come last.
-    return dict(sorted(found.items(), key=lambda item: item[0].endswith("_loss")))
+    # What a function is made of tells more than that it changed, so constants come first; the
+    # losses, whose values depend on all they call, come last.
+    rank = {name: (version in value, name.endswith("_loss")) for name, value in found.items()}
+    return {name: found[name] for name in sorted(found, key=lambda name: (rank[name], name))}
 
 
 def _instructions(code) -> list:
@@ -79,10 +78,21 @@ def _instructions(code) -> list:
     return [
         [
             each.opname,
-            _instructions(each.argval) if isinstance(each.argval, CodeType) else repr(each.argval),
+            _instructions(each.argval) if isinstance(each.argval, CodeType) else each.argval,
         ]
         for each in dis.get_instructions(code)
     ]
+
+
+def _text(value) -> str:
+    """A value as text that is the same in every process: sets in order, objects by no address."""
+
+    def other(each):
+        if isinstance(each, (set, frozenset)):
+            return sorted(map(str, each))
+        return re.sub(" at 0x[0-9a-f]+", "", str(each))
+
+    return json.dumps(value, default=other, skipkeys=True)
 
 
 def _names(code) -> set:

@@ -23,7 +23,7 @@ def generator_loss(generated_logits):
     return cross_entropy(tf.ones_like(generated_logits), generated_logits)
 
 
-def update(mean, weight, share=SHARE):
+def update(mean, weight, share=SHARE, rule=object()):
     return mean.assign(share * mean + (1 - share) * weight)
 
 
@@ -32,7 +32,8 @@ class GAN(AdversarialModel):
 
     def train_step(self, real_images):
         losses = [part for part in (discriminator_loss(1, 2), self.generator_loss(3))]
-        update(self.step, SHARE)
+        if self.step not in {{0, 8}}:
+            update(self.step, SHARE)
         return self.report(*losses)
 """
 
@@ -59,7 +60,7 @@ def made_with(*changes):
         (("return real +", "return 2 * real +"), "made with another discriminator_loss"),
         (("(1 - share)", "(2 - share)"), "made with another update"),
         (("share=SHARE", "share=0.5"), "made with another update"),
-        (("SHARE = 0.9", "SHARE = 0.99"), "made with another update"),
+        (("SHARE = 0.9", "SHARE = 0.99"), "made with SHARE 0.9, now it is 0.99"),
         (("(1, 2)", "(2, 1)"), "made with another train_step"),
         (("self.step, SHARE", "self.seed, SHARE"), "made with another train_step"),
         (
@@ -79,6 +80,7 @@ def test_what_trains_differs(change, difference):
         ("    return real +", "    # the sum\n\n    return real +"),
         ("generated_logits):\n    return", 'generated_logits):\n    """A loss."""\n    return'),
         ("real_images):", "\n        real_images,\n    ):"),
+        ("{0, 8}", "{8, 0}"),  # a set in another order, as in another process
         ("step = ", "other = "),  # a name that is only an attribute in the step
     ],
 )
