@@ -8,7 +8,7 @@ from helpers.machine import import_tensorflow
 
 import_tensorflow()
 
-from helpers.data.images import normalise, resize, steps_per_epoch, training_batches
+from helpers.data.images import normalise, resize
 from helpers.data.opening import open_run
 from helpers.data.preparation import prepare
 from helpers.data.sources import SOURCES, load_source
@@ -42,6 +42,7 @@ from helpers.networks import (
     default_feature_maps,
     load_networks,
     load_trained,
+    require_pair,
     shipped_run,
     taught,
 )
@@ -62,6 +63,7 @@ from helpers.plots import (
     show_images,
     to_uint8,
 )
+from helpers.training.batches import steps_per_epoch, training_batches
 from helpers.training.callbacks import training_callbacks
 from helpers.training.checkpoints import Checkpoint
 from helpers.training.history import best_epoch, show_history

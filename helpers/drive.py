@@ -11,7 +11,7 @@ from pathlib import Path
 
 from helpers.files import atomic_write, sha256
 from helpers.machine import hosting, short
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import newest_record
 
 MOUNT_POINT = "/content/drive"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import keras
 import pandas as pd
 
 from helpers.machine import short
+from helpers.refused import Refused
 
 
 @contextmanager
@@ -94,13 +96,22 @@ def load_model(path) -> keras.Model:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is truncated, foreign or holds something else than a Keras model.
+        Refused: the file is truncated, foreign, holds something else than a Keras model, or one
+            with a layer that Keras does not know.
     """
     require_file(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a bad file
-        raise ValueError(
+        reason = " ".join(str(error).split())
+        unknown = re.search(r"Could not locate (?:class|function) '(\w+)'", reason)
+        if unknown:
+            raise Refused(
+                f"{short(path)} has a layer of your own, {unknown[1]}, that Keras does not know "
+                "here; put its class, under @keras.saving.register_keras_serializable(), into a "
+                "cell before this one, in lessons 3, 4 and 5."
+            ) from error
+        raise Refused(
             f"{short(path)} is not a model this Keras ({keras.__version__}) can read: it is "
             "truncated, foreign or from a newer version. Run the notebook that writes it again."
         ) from error

@@ -2,6 +2,7 @@
 
 import json
 import linecache
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import keras
 from helpers.data.sources import SOURCES
 from helpers.files import load_model
 from helpers.machine import ASSETS, ROOT, short
-from helpers.notebook import Refused
+from helpers.refused import Refused
 
 
 def taught(notebook: str) -> SimpleNamespace:
@@ -36,6 +37,7 @@ def taught(notebook: str) -> SimpleNamespace:
     for number, source in enumerate(sources):
         # Known to linecache, so that error messages show the lines of the cell.
         label = f"<{path.name}, taught cell {number + 1}>"
+        source = re.sub(r"(?m)^[%!].*", "", source)  # magics are for a notebook
         linecache.cache[label] = (len(source), None, source.splitlines(keepends=True), label)
         exec(compile(source, label, "exec"), names)
     return SimpleNamespace(**{k: v for k, v in names.items() if not k.startswith("__")})
@@ -66,8 +68,8 @@ def load_networks(
             defaults.
 
     Raises:
-        Refused: one of these, and there are files of notebook 3; or one is negative.
-        ValueError: the saved networks are for images of another shape.
+        Refused: one of these, and there are files of notebook 3; or one is negative; or what
+            `require_pair` refuses.
     """
     image_shape = tuple(image_shape)
     given = {"FEATURE_MAPS": feature_maps, "KERNEL_SIZE": kernel_size, "LATENT_DIM": latent_dim}
@@ -95,15 +97,7 @@ def load_networks(
             "train those, or change it in notebook 3 and run that again."
         )
     generator, discriminator = (load_model(path) for path in paths)
-    for network, shape in (
-        (generator, generator.output_shape[1:]),
-        (discriminator, discriminator.input_shape[1:]),
-    ):
-        if shape != image_shape:
-            raise ValueError(
-                f"The {network.name} in {short(run.folder)} is for images of shape {shape}, the "
-                f"prepared images have {image_shape}; run notebook 3 again."
-            )
+    require_pair(generator, discriminator, image_shape)
     print(f"Networks: yours, from {short(run.folder)}.")
     return generator, discriminator
 
@@ -122,6 +116,54 @@ def shipped_run(dataset: str) -> Path:
     return folder
 
 
+def require_pair(generator, discriminator, image_shape) -> None:
+    """Say in one sentence why two networks cannot be trained on such images.
+
+    Args:
+        image_shape: (height, width, channels) of the prepared images.
+
+    Raises:
+        Refused: latents are no vectors, images have another shape, there is not one logit for an
+            image, or a layer is a Lambda.
+    """
+    image_shape, latents = tuple(image_shape), generator.input_shape[1:]
+    for who, does, shape in (
+        ("generator", "makes", generator.output_shape[1:]),
+        ("discriminator", "takes", discriminator.input_shape[1:]),
+    ):
+        if shape != image_shape:
+            raise Refused(
+                f"The {who} {does} images of shape {shape}, the prepared images have "
+                f"{image_shape}; build it for these, in notebook 3."
+            )
+    if len(latents) != 1:
+        raise Refused(
+            f"The generator takes latents of shape {latents}, but the lessons draw vectors; begin "
+            f"it with keras.Input(({latents[-1]},)) and layers.Reshape({latents})."
+        )
+    if discriminator.output_shape[1:] != (1,):
+        raise Refused(
+            f"The discriminator answers with shape {discriminator.output_shape[1:]}; needed is one "
+            "logit for an image, so end it with layers.Flatten() and layers.Dense(1)."
+        )
+    for network in (generator, discriminator):
+        for layer in flat_layers(network):
+            if isinstance(layer, keras.layers.Lambda):
+                raise Refused(
+                    f"{layer.name} is a Lambda layer, which Keras does not load again; write a "
+                    "class of layers.Layer under @keras.saving.register_keras_serializable()."
+                )
+
+
+def flat_layers(network):
+    """All layers, those of networks inside it included, in the order of the data."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            yield from flat_layers(layer)
+        else:
+            yield layer
+
+
 def load_trained(run, image_shape) -> tuple[keras.Model, keras.Model, Path]:
     """The trained generator and discriminator for a run, and the folder they came from.
 
@@ -132,7 +174,7 @@ def load_trained(run, image_shape) -> tuple[keras.Model, keras.Model, Path]:
 
     Raises:
         FileNotFoundError: neither exists.
-        ValueError: the run's own are for images of another shape.
+        Refused: the run's own are for images of another shape.
     """
     names = ("generator_trained.keras", "discriminator_trained.keras")
     places = [(run.folder, "yours")]
@@ -147,7 +189,7 @@ def load_trained(run, image_shape) -> tuple[keras.Model, keras.Model, Path]:
             print(f"Trained networks: {whose}, from {short(folder)}.")
             return generator, discriminator, folder
         if folder == run.folder:
-            raise ValueError(
+            raise Refused(
                 f"The trained networks in {short(folder)} make images of shape "
                 f"{generator.output_shape[1:]}, the prepared images have {tuple(image_shape)}; run "
                 "notebook 4 again."

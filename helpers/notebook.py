@@ -1,4 +1,4 @@
-"""What a lesson and its learner exchange: answers that are checked, a download, plain refusals."""
+"""What a lesson and its learner exchange: answers that are checked, a download."""
 
 import os
 from pathlib import Path
@@ -10,19 +10,6 @@ from IPython.display import HTML, display
 from helpers.files import load_json, require_file
 from helpers.machine import ASSETS, ROOT, describe_machine, hosting, short
 from helpers.plots import use_course_style
-
-
-class _Sentence(Exception):
-    def _render_traceback_(self):  # what IPython asks for
-        return [str(self)]
-
-
-class Stopped(_Sentence):
-    """A training was ended early; a notebook shows the sentence alone, without a traceback."""
-
-
-class Refused(_Sentence, ValueError):
-    """Something cannot go on with what it was given; shown likewise."""
 
 
 def check(answer, expected=None, *, passes=None, tolerance=0.0, hint="") -> None:

@@ -12,7 +12,7 @@ import keras
 import nbformat
 
 from helpers.machine import ROOT
-from helpers.notebook import Refused, Stopped
+from helpers.refused import Refused, Stopped
 
 MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")
 PARAMETERS = ("parameters", "further-parameters")

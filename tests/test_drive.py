@@ -10,7 +10,7 @@ import pytest
 
 from helpers import drive
 from helpers.machine import PROFILES
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import Run
 
 NAME = "mnist-28-tiny"

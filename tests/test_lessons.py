@@ -132,7 +132,7 @@ def chain(tmp_path_factory, clone):
     edit_the_generator(edited)
     drive = {"SAVE_TO_DRIVE": str(folder / "MyDrive" / "course")}
     return [
-        open_alone(edited, folder / "3", clone, **drive),
+        open_alone(edited, folder / "3", clone, FEATURE_MAPS=32, **drive),
         open_alone(LESSONS[3], folder / "4", clone, EPOCHS=3, **drive),
         open_alone(LESSONS[4], folder / "5", clone, **drive),
     ]
@@ -156,7 +156,7 @@ def test_lesson_4_downloads_the_gif_and_the_generator(chain):
 
 def test_the_edited_generator_is_trained_and_scored(chain):
     architecture, training, evaluation = chain
-    edited = built_shapes(feature_maps=32)
+    edited = built_shapes(feature_maps=16)
     assert edited != built_shapes()
     for machine in (architecture, training, evaluation):
         assert shapes(machine.run / "generator.keras") == edited
@@ -210,8 +210,8 @@ def noise(count, *shape):
 
 
 def make_folder(folder):
-    """Colour photographs and gray ones, of several sizes and kinds, in two classes."""
-    for number in range(200):
+    """Forty photographs, in colour and gray, of several sizes and kinds, in two classes."""
+    for number in range(40):
         picture = Image.fromarray(noise(1, 40 + number % 30, 50, 3)[0] // 2 + number // 2)
         path = folder / "pets" / ("cats", "dogs")[number % 2] / f"{number}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def make_folder(folder):
             picture.save(path.with_suffix(".jpg"))
         else:
             picture.convert("L").save(path.with_suffix(".png"))
-    return {"DATASET": str(folder / "pets"), "IMAGE_SIZE": 32}
+    return {"DATASET": str(folder / "pets"), "IMAGE_SIZE": 32, "FEATURE_MAPS": 16}
 
 
 def make_csv(folder, name="letters.csv", count=300):

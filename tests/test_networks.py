@@ -4,6 +4,7 @@ import ast
 import inspect
 import itertools
 import json
+import math
 import traceback
 
 import keras
@@ -13,7 +14,7 @@ import pytest
 import helpers
 from helpers import networks
 from helpers.machine import PROFILES, ROOT
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import Run
 
 SHAPE = (8, 8, 1)
@@ -85,8 +86,8 @@ def test_networks_for_other_images_and_half_a_pair_are_refused(run):
     with pytest.raises(ValueError) as refusal:
         helpers.load_networks(run, (28, 28, 1))
     assert str(refusal.value) == (
-        "The generator in runs/mine is for images of shape (8, 8, 1), the prepared images have "
-        "(28, 28, 1); run notebook 3 again."
+        "The generator makes images of shape (8, 8, 1), the prepared images have (28, 28, 1); "
+        "build it for these, in notebook 3."
     )
     (run.folder / "discriminator.keras").unlink()
     with pytest.raises(FileNotFoundError, match=r"discriminator\.keras does not exist; run"):
@@ -116,6 +117,51 @@ def test_where_no_training_is_shipped_that_is_said(capsys):
     assert "No training on photos comes with the course" in capsys.readouterr().out
 
 
+# What a learner changes
+
+
+def pair(latents=(4,), image=SHAPE, end=(), start=()):
+    layers = keras.layers
+    drawn = [keras.Input(latents), layers.Flatten(), layers.Dense(math.prod(image)), *start]
+    judged = [keras.Input(SHAPE), *(end or (layers.Flatten(), layers.Dense(1)))]
+    return keras.Sequential([*drawn, layers.Reshape(image)]), keras.Sequential(judged)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"latents": (1, 1, 4)}, "latents of shape (1, 1, 4), but the lessons draw vectors; begin"),
+        ({"image": (1, 8, 8)}, "makes images of shape (1, 8, 8), the prepared images have (8, 8"),
+        ({"end": [keras.layers.Conv2D(1, 3)]}, "answers with shape (6, 6, 1); needed is one logit"),
+        ({"start": [keras.layers.Lambda(abs)]}, "is a Lambda layer, which Keras does not load"),
+    ],
+)
+def test_a_pair_that_no_lesson_could_train_is_refused_in_lesson_3(changes, part):
+    helpers.require_pair(*pair(), SHAPE)
+    with pytest.raises(Refused) as refusal:
+        helpers.require_pair(*pair(**changes), SHAPE)
+    assert part in str(refusal.value)
+
+
+def test_a_layer_of_ones_own_loads_where_its_class_is_registered(run):
+    """And where it is not, a sentence names it and says what to do."""
+
+    @keras.saving.register_keras_serializable("learner")
+    class Twice(keras.layers.Layer):
+        def call(self, inputs):
+            return 2 * inputs
+
+    generator, discriminator = pair(start=[Twice()])
+    helpers.save_model(generator, run.folder / "generator.keras")
+    helpers.save_model(discriminator, run.folder / "discriminator.keras")
+    latents = np.ones((2, 4), np.float32)
+    loaded, _ = helpers.load_networks(run, SHAPE)
+    np.testing.assert_array_equal(loaded(latents), generator(latents))
+    keras.saving.get_custom_objects().pop("learner>Twice")
+    with pytest.raises(Refused, match="a layer of your own, Twice, .*register_keras_serializable"):
+        helpers.load_networks(run, SHAPE)
+
+
 # Taught cells
 
 
@@ -139,7 +185,17 @@ def toy(tmp_path, monkeypatch):
 def test_tagged_cells_and_no_others_give_their_names_anew_at_every_call(toy):
     toy(
         ([], ["raise AssertionError('an untagged cell was executed')"]),
-        (["taught"], ["BASE = 20\n", "\n", "def double(x):\n", "    return 2 * x"]),
+        (
+            ["taught"],
+            [
+                "%%time\n",
+                "BASE = 20\n",
+                "\n",
+                "def double(x):\n",
+                "    return 2 * x\n",
+                "%matplotlib inline\n",
+            ],
+        ),
         (["other", "taught"], "def answer():\n    return double(BASE) + 2  # é\n"),
         (["taught"], ["def fail():\n", "    raise KeyError('told by the cell')"]),
     )

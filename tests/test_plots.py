@@ -211,6 +211,15 @@ def test_plot_history_draws_every_column_with_its_equilibrium(figure):
         assert levels == pytest.approx(equilibrium)
 
 
+def test_a_loss_below_zero_stays_inside_the_plot(figure):
+    """As Wasserstein's."""
+    losses = {"discriminator_loss": [-3.0, -80.0], "generator_loss": [2.0, 5.0]}
+    accuracies = {name: [0.5, 0.5] for name in plots.ACCURACIES}
+    plots.plot_history({"epoch": [1, 2], **losses, **accuracies})
+    bottom, top = figure().axes[0].get_ylim()
+    assert bottom <= -80 and top >= 5
+
+
 FLOOR = {"value": 2.5, "generated": 1500}
 DISTANCES = [None, None, 40.0, None, None, 8.0, None, None, 9.0]
 ROWS = [

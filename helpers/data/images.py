@@ -1,4 +1,4 @@
-"""Pictures to arrays: decoded, cropped and resized to uint8; float32 batches in [-1, 1]."""
+"""Pictures to arrays: decoded, cropped and resized to uint8; float32 in [-1, 1]."""
 
 import io
 from contextlib import suppress
@@ -7,12 +7,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from helpers.notebook import Refused
+from helpers.refused import Refused
 
 SMALLEST_SIDE = 8  # pixels; the networks of the course start there
 MOST_PIXELS = 100_000_000  # of one picture, before any of them is decoded
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-LONGEST_EPOCH = 60_000  # images; a kill costs at most that many
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 
 
 class UnreadablePicture(Exception):
@@ -26,7 +25,7 @@ def decode(data: bytes, background: tuple[int, int, int]) -> np.ndarray:
     `background`; 16 bits are scaled to 8. Colour profiles are not applied.
 
     Args:
-        data: the content of a JPEG, PNG, WebP, BMP or GIF file.
+        data: the content of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
         background: red, green and blue below transparent pixels.
 
     Returns:
@@ -54,6 +53,9 @@ def decode(data: bytes, background: tuple[int, int, int]) -> np.ndarray:
         limit = f"{MOST_PIXELS // 1_000_000} million"
         raise UnreadablePicture(f"more than {limit} pixels, too large") from None
     except UnidentifiedImageError as error:
+        if data[4:8] == b"ftyp":  # as telephones save them, whatever the name says
+            kind = "AVIF" if data[8:12] == b"avif" else "HEIC"
+            raise UnreadablePicture(f"{kind}, which is not read here") from error
         raise UnreadablePicture("not an image, or truncated") from error
     except Exception as error:  # Pillow's decoders raise many kinds for a bad file
         raise UnreadablePicture("truncated or damaged") from error
@@ -72,6 +74,11 @@ def _pixels(picture, background) -> np.ndarray:
         gray = gray and len(set(background)) == 1
     pixels = np.array(picture.convert("L" if gray else "RGB"))
     return pixels[..., None] if gray else pixels
+
+
+def printable(name) -> str:
+    """A name as it can be printed and saved: on one line, and the end of a very long one."""
+    return "".join(c if c.isprintable() else "?" for c in str(name))[-80:]
 
 
 def parse_background(background) -> tuple[int, int, int]:
@@ -162,65 +169,3 @@ def normalise(images):
     Works on NumPy arrays and tensors of any shape.
     """
     return tf.cast(images, tf.float32) / 127.5 - 1.0
-
-
-def steps_per_epoch(images, batch_size: int, profile) -> int:
-    """Training steps that count as one epoch.
-
-    An epoch is one pass over the images; a small set is gone through several times, up to the
-    profile's `epoch_images`, and a set of more than 60,000 images in several epochs.
-
-    Raises:
-        Refused: fewer images than one batch, or a batch of none.
-    """
-    _require_a_batch(images, batch_size)
-    return min(max(len(images), profile.epoch_images), LONGEST_EPOCH) // batch_size
-
-
-def training_batches(images, batch_size: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
-    """Endless batches for `fit(steps_per_epoch=…)`.
-
-    Every pass over the images has a new order that depends on the seed and the pass's number
-    alone, so a training that resumes at `first_step` sees the batches it would have seen.
-
-    Args:
-        images: uint8 (N, H, W, C), in memory or mapped from a file.
-        batch_size: images a batch; the last, partial batch of a pass is dropped.
-
-    Returns:
-        A dataset of float32 batches (batch_size, H, W, C) in [-1, 1].
-
-    Raises:
-        Refused: images of another kind, or fewer than one batch of them.
-    """
-    check_images(images)
-    _require_a_batch(images, batch_size)
-    steps = len(images) // batch_size  # of one pass
-
-    def one_pass(number):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(images)), seed=tf.stack([tf.constant(seed, tf.int64), number])
-        )
-        return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
-
-    def gather(chosen):
-        batch = tf.numpy_function(lambda indices: images[indices], [chosen], tf.uint8)
-        return normalise(tf.ensure_shape(batch, (batch_size, *images.shape[1:])))
-
-    return (
-        tf.data.Dataset.counter(first_step // steps)
-        .flat_map(one_pass)
-        .skip(first_step % steps)
-        .map(gather, num_parallel_calls=1, deterministic=True)
-        .prefetch(tf.data.AUTOTUNE)
-    )
-
-
-def _require_a_batch(images, batch_size):
-    if batch_size < 1:
-        raise Refused(f"BATCH_SIZE is {batch_size}; it is a number of images, at least 1.")
-    if len(images) < batch_size:
-        raise Refused(
-            f"There are {len(images)} images, fewer than one batch of {batch_size}; "
-            "lower BATCH_SIZE or add images."
-        )

@@ -1,16 +1,18 @@
 """What `DATASET` names, and the run that works on it."""
 
+import json
 import re
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from helpers.data.images import UnreadablePicture
-from helpers.data.own_files import open_path
+from helpers.data.own_files import fingerprint, open_path
 from helpers.data.sources import SOURCES, Source, open_source, usual_size
 from helpers.drive import MOUNT_POINT, fetch_run, open_drive
 from helpers.machine import ROOT, current_profile, hosting, runs_folder, short
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import CHECKPOINTS, Run
 
 CARD = "dataset.json"  # of prepared images, beside their arrays
@@ -41,12 +43,18 @@ def open_run(
     Raises:
         Refused: unknown data set, size, channels or name, or a run made by an earlier course.
     """
-    if image_size and image_size < 8:
-        raise Refused(f"IMAGE_SIZE is {image_size}; it is a width in pixels, at least 8, or 0.")
+    _require_size(image_size)
     if channels not in (0, 1, 3):
         raise Refused(f"CHANNELS is {channels}; it is 1 for gray, 3 for colour or 0 for either.")
     if mirror not in (True, False):
         raise Refused(f"MIRROR is {mirror!r}; it is True or False.")
+    policy, order = keras.config.dtype_policy().name, keras.config.image_data_format()
+    if (policy, order) != ("float32", "channels_last"):
+        raise Refused(
+            f"Keras is set to {policy} and {order}, but the course needs float32 (PRECISION in "
+            "lesson 4 says what trains faster) and channels_last: restart the kernel without "
+            "keras.config.set_dtype_policy and keras.config.set_image_data_format."
+        )
     if hosting() == "Colab" and dataset.startswith(MOUNT_POINT):
         open_drive(MOUNT_POINT)  # so that the pictures are there
     kind = {0: "", 1: "gray", 3: "colour"}[channels]
@@ -57,7 +65,7 @@ def open_run(
     profile = current_profile()
     parts = (slug(dataset), str(image_size or ""), kind, mirror and "mirrored", profile.name)
     images = "-".join(filter(None, parts))
-    name = name or images
+    given, name = name, name or images
     if not re.fullmatch(r"\w[\w .+=-]{0,99}", name) or name in ("images", "replaced"):
         raise Refused(
             f"RUN_NAME is {name[:120]!r}; it names one folder, other than 'images' and "
@@ -65,6 +73,14 @@ def open_run(
             "digit."
         )
     folder, images_folder = runs_folder() / name, runs_folder() / "images" / images
+    title = _other_set(dataset, images_folder)
+    if title and not given:
+        raise Refused(
+            f"{short(images_folder)} holds the images of {title}, another set than "
+            f"{_ending(dataset)}; choose a RUN_NAME for this one."
+        )
+    if title:
+        images_folder = images_folder.with_name(f"{images}-{slug(given)}")
     if not (images_folder / CARD).is_file():  # what is prepared may outlive its files
         require_dataset(dataset)
     drive = open_drive(save_to_drive)
@@ -78,6 +94,36 @@ def open_run(
             "read any more; choose another RUN_NAME, or move that folder away."
         )
     return run
+
+
+def _require_size(size) -> None:
+    """Refuse a side that the networks of lesson 3 cannot make."""
+    start = size
+    while isinstance(size, int) and start > 7 and start % 2 == 0:
+        start //= 2
+    if size and (start == size or not 4 <= start <= 7):
+        raise Refused(
+            f"IMAGE_SIZE is {size!r}, a side in pixels that the networks of lesson 3 cannot make: "
+            "they start at 4 to 7 pixels and double, so take 28, 32, 64 or 128, or 0 for the set's "
+            "own."
+        )
+
+
+def _other_set(dataset, images_folder) -> str:
+    """What lies there of another data set than this; "" where nothing does."""
+    try:
+        card = json.loads((images_folder / CARD).read_text(encoding="utf-8"))
+        path, same = find_path(dataset), card["dataset"] == dataset
+        if path:  # no set with a name, and no files that are gone
+            same = card["path"] == str(path.resolve()) or card["fingerprint"] == fingerprint(path)
+        return "" if same else _ending(card["dataset"])
+    except (OSError, ValueError, KeyError, TypeError):  # what is damaged is prepared anew
+        return ""
+
+
+def _ending(dataset) -> str:
+    """The last two parts of a path, or a name."""
+    return "/".join(re.split(r"[/\\]", str(dataset).rstrip("/\\"))[-2:])[-80:]
 
 
 def slug(dataset: str) -> str:
@@ -126,7 +172,7 @@ def open_dataset(dataset: str, whole: bool, background: str = "white"):
         background: a colour that Pillow knows, laid under transparent pictures.
 
     Returns:
-        As `open_source`; the learner's own pictures come under `all`.
+        As `open_source`, and sentences about how the learner's own pictures are read.
 
     Raises:
         Refused: there is no such set, or it cannot be used; one sentence.
@@ -134,13 +180,14 @@ def open_dataset(dataset: str, whole: bool, background: str = "white"):
     require_dataset(dataset)
     path = find_path(dataset)
     if path is None:
-        return open_source(dataset, whole)
+        return *open_source(dataset, whole), []
     if any(inside.resolve().is_relative_to(path.resolve()) for inside in (ROOT, runs_folder())):
         raise Refused(
             f"The folder {path.resolve().name} holds the course itself; put your pictures into a "
             "folder of their own."
         )
-    pictures = open_path(path, background)
+    splits, notes = open_path(path, background)
+    pictures = splits.get("all") or splits["train"]
     size, channels = _usual_format(pictures)
     about = Source(
         title=path.name,
@@ -152,7 +199,7 @@ def open_dataset(dataset: str, whole: bool, background: str = "white"):
         size=size,
         channels=channels,
     )
-    return about, {"all": pictures}, "your files"
+    return about, splits, "your files", notes
 
 
 def _usual_format(pictures) -> tuple[int, int]:

@@ -1,22 +1,15 @@
 """The data sets that have a name: shipped with the course, or downloaded through a library."""
 
-import os
-import socket
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from helpers.data import downloads
 from helpers.data.own_files import Collection, collect
-from helpers.data.tables import read_csv
 from helpers.machine import ASSETS
-from helpers.notebook import Refused
+from helpers.refused import Refused
 
-NETWORK_TIMEOUT = 10  # seconds until an unreachable server is given up
-SERVER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-SIGNS = "datamunge/sign-language-mnist"
 USUAL_SIZES = (28, 32, 64)
 
 
@@ -106,7 +99,8 @@ def open_source(dataset: str, whole: bool) -> tuple[Source, dict[str, Collection
         if dataset == "sign_language_mnist":
             hint = "set DATASET to the path of your own copy of sign_mnist_train.csv"
         raise Refused(
-            f"{dataset} could not be had ({first_line(error)}); check the network, or {hint}."
+            f"{dataset} could not be had ({downloads.first_line(error)}); check the network, or "
+            f"{hint}."
         ) from error
     return SOURCES[dataset], _splits(arrays, SOURCES[dataset].class_names), place
 
@@ -129,14 +123,17 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
     if dataset not in SOURCES:
         raise Refused(f"The course knows no data set {dataset!r}, but {', '.join(SOURCES)}.")
     if dataset == "sign_language_mnist":
-        return _from_kaggle(), "kagglehub"
+        return downloads.from_kaggle(), "kagglehub"
     if whole and dataset in ("fashion_mnist", "mnist"):  # of emoji, all there are come along
-        places = {"tensorflow-datasets": _from_tensorflow_datasets, "keras.datasets": _from_keras}
+        places = {
+            "tensorflow-datasets": downloads.from_tensorflow_datasets,
+            "keras.datasets": downloads.from_keras,
+        }
         for place, read in places.items():
             try:
                 return read(dataset), place
             except Exception as error:  # missing, incompatible or offline: all step down
-                print(f"Not from {place} ({type(error).__name__}: {first_line(error)}).")
+                print(f"Not from {place} ({type(error).__name__}: {downloads.first_line(error)}).")
         print("Using the smaller set that comes with the course.")
     with np.load(ASSETS / "datasets" / f"{dataset}.npz") as file:
         arrays = dict(file)
@@ -145,55 +142,12 @@ def load_source(dataset: str, whole: bool) -> tuple[dict[str, np.ndarray], str]:
     return arrays, "the course's assets"
 
 
-def _from_tensorflow_datasets(dataset):
-    builder = _find_builder(dataset)
-    _download(builder)
-    arrays = {}
-    for split in ("train", "test"):
-        everything = builder.as_dataset(split=split, batch_size=-1)
-        arrays[f"{split}_images"] = everything["image"].numpy()
-        arrays[f"{split}_labels"] = everything["label"].numpy()
-    return arrays
-
-
-def _from_keras(dataset):
-    import keras
-
-    patience, arrays = socket.getdefaulttimeout(), {}
-    socket.setdefaulttimeout(NETWORK_TIMEOUT)  # Keras's own download would wait for ever
-    try:
-        train, test = getattr(keras.datasets, dataset).load_data()
-    finally:
-        socket.setdefaulttimeout(patience)
-    for split, (images, labels) in (("train", train), ("test", test)):
-        arrays[f"{split}_images"] = images if images.ndim == 4 else images[..., None]
-        arrays[f"{split}_labels"] = labels.reshape(-1).astype(np.int64)
-    return arrays
-
-
-def _from_kaggle():
-    try:
-        import kagglehub
-    except ImportError:
-        raise Refused(
-            "Sign Language MNIST comes through the package kagglehub, which this Python lacks: run "
-            "`python -m pip install kagglehub`, or set DATASET to the path of your own copy of "
-            "sign_mnist_train.csv."
-        ) from None
-    folder, arrays = Path(kagglehub.dataset_download(SIGNS)), {}
-    for split in ("train", "test"):
-        images, labels = read_csv(next(folder.rglob(f"sign_mnist_{split}.csv")))
-        arrays[f"{split}_images"] = images
-        arrays[f"{split}_labels"] = labels - (labels > 9)  # J, 9, is a movement, as Z is
-    return arrays
-
-
 def _splits(arrays, class_names) -> dict[str, Collection]:
-    splits = {}
-    for split, name in (("train", "train"), ("held_out", "test")):
-        labels = arrays[f"{name}_labels"] if class_names else None
-        splits[split] = collect(arrays[f"{name}_images"], labels, class_names)
-    return splits
+    parts = {
+        split: (arrays[f"{name}_images"], arrays[f"{name}_labels"] if class_names else None)
+        for split, name in (("train", "train"), ("held_out", "test"))
+    }
+    return collect(parts, class_names)
 
 
 def usual_size(side) -> int:
@@ -208,16 +162,18 @@ def _open_tensorflow_datasets(name):
 
         kinds, _ = tfds.features, tfds.builder  # missing in Colab, where protobuf does not fit
     except Exception as error:
-        print(f"Not from tensorflow-datasets ({type(error).__name__}: {first_line(error)}).")
+        print(
+            f"Not from tensorflow-datasets ({type(error).__name__}: {downloads.first_line(error)})."
+        )
         return _open_cifar(name)
-    builder = _find_builder(name)
+    builder = downloads.find_builder(name)
     features = builder.info.features
     keys = [key for key in features if isinstance(features[key], kinds.Image)]
     if not keys:
         raise Refused(
             f"{name} has no images: its features are {', '.join(features)}; choose another set."
         )
-    _download(builder)
+    downloads.download(builder)
     key = "image" if "image" in keys else keys[0]
     labelled = isinstance(features.get("label"), kinds.ClassLabel)
 
@@ -259,33 +215,8 @@ def _open_cifar(name):
             f"tensorflow-datasets cannot be used here, and {name} is nowhere else. In Colab, run "
             '`%pip install "tensorflow-metadata<1.18"` in a new cell and restart the session.'
         )
-    arrays = _from_keras(name)
+    arrays = downloads.from_keras(name)
     names = tuple(map(str, range(1 + arrays["train_labels"].max())))
     url, see = "https://www.cs.toronto.edu/~kriz/cifar.html", "see its homepage"
     about = Source(name.upper(), url, see, see, names, size=32, channels=3)
     return about, _splits(arrays, names), "keras.datasets"
-
-
-def _find_builder(name):
-    import tensorflow_datasets as tfds  # lazily: with Colab's protobuf this import is broken
-
-    return tfds.builder(name, data_dir=os.environ.get("TFDS_DATA_DIR"), try_gcs=False)
-
-
-def _download(builder) -> None:
-    """Prepared sets are read without the network; a download first asks whether anyone answers."""
-    if not builder.data_path.exists():
-        require_server(SERVER, "tensorflow-datasets")
-        builder.download_and_prepare()
-
-
-def require_server(url: str, place: str) -> None:
-    """Raise OSError within seconds where a server does not answer; libraries try for minutes."""
-    print(f"Downloading through {place} ...", flush=True)
-    urllib.request.urlopen(url, timeout=NETWORK_TIMEOUT).close()
-
-
-def first_line(error) -> str:
-    """The first line of an error's message, for a line of ours."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__

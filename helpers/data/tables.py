@@ -1,27 +1,33 @@
-"""Pictures as rows of a CSV file, or as one array in a NumPy file."""
+"""Pictures as rows of a CSV file."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 
 from helpers.data.images import SMALLEST_SIDE
-from helpers.notebook import Refused
+from helpers.refused import Refused
 
-IMAGE_KEYS = ("images", "x", "x_train", "train_images", "arr_0")
-LABEL_KEYS = ("labels", "y", "y_train", "train_labels")
-LABEL_COLUMNS = ("label", "class")
+LABELS = ("label", "labels", "class", "target", "category", "emotion", "digit", "y")
+INDICES = ("", "unnamed: 0", "index", "id")
+SPLITS = ("usage", "split", "set")  # which rows are for training
+TRAINING = ("train", "training")
+PIXEL_NAME = re.compile(r"[a-z_ ]*\d+([x_]\d+)?")  # "pixel17", "17", "3x5"
+PICTURE_PATH = re.compile(r"(?i)\.(jpe?g|png|webp|bmp|gif|tiff?)$")
 ROWS_AT_ONCE = 10_000  # a table of text is read in parts, for numbers take less memory
 
 
-def read_csv(path) -> tuple[np.ndarray, np.ndarray | None]:
+def read_csv(path) -> tuple[dict, list[str]]:
     """Pictures as rows of whole numbers from 0 to 255, as Kaggle publishes 28x28 sets.
 
-    A header is optional. So is a column of labels: with a header the one named label or class,
-    without one the first where one number more than a square stands in a row.
+    A row has one column a pixel, or a column `pixels` of numbers between blanks, as in FER2013. A
+    header is optional, and so are columns of labels, of row numbers and of what a row is used for;
+    without a header, the values of the first and the last columns tell.
 
     Returns:
-        Images uint8 (N, H, H, 1), and labels int64 (N,) or None.
+        Images uint8 (N, H, H, 1) and labels int64 (N,) or None, under `all`, or under `train` and
+        `held_out`; and sentences about what could be read in another way.
 
     Raises:
         Refused: the table is something else; names the first row and column that are wrong,
@@ -29,22 +35,27 @@ def read_csv(path) -> tuple[np.ndarray, np.ndarray | None]:
     """
     name = path.name
     try:
-        first = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+        first = _rows(path, nrows=1)
         fields = [field.strip().lower() for field in first.iloc[0]]
-        numbers = pd.to_numeric(pd.Series(fields), errors="coerce")
-        has_header = bool(set(fields) & set(LABEL_COLUMNS)) or bool(numbers.isna().all())
-        label_column = _find_label(fields, has_header, name)
-        side = math.isqrt(len(fields) - (label_column is not None))
-        images, labels, row = [], [], 1 + has_header
+        header = _is_header(fields)
+        choose = _columns_by_name if header else _columns_by_values
+        columns, notes = choose(path, fields)
+        images, labels, uses, row = [], [], [], 1 + header
         for part in pd.read_csv(
-            path, header=None, skiprows=int(has_header), chunksize=ROWS_AT_ONCE, low_memory=False
+            path, header=None, skiprows=int(header), chunksize=ROWS_AT_ONCE, low_memory=False
         ):
-            values = _whole_numbers(part, len(fields), label_column, row, name)
-            if label_column is not None:
-                labels.append(values[:, label_column])
-                values = np.delete(values, label_column, axis=1)
-            images.append(values.astype(np.uint8).reshape(-1, side, side, 1))
+            if part.shape[1] != len(fields):
+                raise Refused(
+                    f"{name} has {part.shape[1]} columns in row {row}, but {len(fields)} in row 1; "
+                    "every row needs the same number."
+                )
+            images.append(_pictures(part, columns["pixels"], row, name))
+            if columns["label"] is not None:
+                labels.append(_whole_numbers(part, [columns["label"]], 2**53, row, name)[:, 0])
+            if columns["split"] is not None:
+                uses += part[columns["split"]].astype(str).str.strip().str.lower().tolist()
             row += len(part)
+        images = np.concatenate(images)
     except Refused:
         raise
     except ValueError as error:  # what pandas raises: ragged, empty, or no text in UTF-8
@@ -53,135 +64,149 @@ def read_csv(path) -> tuple[np.ndarray, np.ndarray | None]:
             f"{name} cannot be read as a table ({reason}); needed is a CSV in UTF-8 with one "
             "picture a row and the same number of columns in each."
         ) from error
-    return np.concatenate(images), np.concatenate(labels) if labels else None
+    labels = np.concatenate(labels) if labels else None
+    train = np.isin(uses, TRAINING)
+    if not train.any() or train.all():
+        return {"all": (images, labels)}, notes
+    notes.append(
+        f"{name}: rows of use {' or '.join(TRAINING)} are trained on, all others are held out"
+    )
+    parts = {"train": train, "held_out": ~train}
+    return {
+        split: (images[rows], None if labels is None else labels[rows])
+        for split, rows in parts.items()
+    }, notes
 
 
-def _find_label(fields, has_header, name) -> int | None:
-    """The column of the label, by the names and the number of the columns.
+def _rows(path, **options):
+    return pd.read_csv(path, header=None, dtype=str, keep_default_na=False, **options)
 
-    Raises:
-        Refused: two columns of labels, or no square number of pixels.
-    """
-    named = [column for column, field in enumerate(fields) if field in LABEL_COLUMNS]
-    if len(named) > 1:
+
+def _is_header(fields) -> bool:
+    """Whether the first row names the columns: by words, or by numbers that count them."""
+    numbers = pd.to_numeric(pd.Series(fields), errors="coerce").dropna()
+    counted = len(numbers) > 7 and (np.diff(numbers) == 1).all()
+    return bool(set(fields) & set(LABELS) or counted or numbers.empty)
+
+
+def _columns_by_name(path, fields):
+    """Which columns of a table with a header hold what, and sentences about it."""
+    name, notes = path.name, []
+    labels = [column for column, field in enumerate(fields) if field in LABELS]
+    if len(labels) > 1:
         raise Refused(f"{name} has two label columns; keep one of them.")
-    if len(fields) == 1:
+    splits = [column for column, field in enumerate(fields) if field in SPLITS]
+    columns = {"label": labels[0] if labels else None, "split": splits[0] if splits else None}
+    if "pixels" in fields:
+        return columns | {"pixels": fields.index("pixels")}, notes
+    spare = {*labels, *splits}
+    pixels = [column for column in range(len(fields)) if column not in spare]
+    if not _is_picture(len(pixels)):  # then what has another name than pixels have is none
+        named = [column for column in pixels if PIXEL_NAME.fullmatch(fields[column])]
+        others = sorted({*pixels} - {*named})
+        if not _is_picture(len(named)):
+            _refuse_columns(path, len(pixels), len(fields))
+        unread = [column for column in others if fields[column] in INDICES]
+        rest = [column for column in others if column not in unread]
+        if len(rest) == 1 and columns["label"] is None:
+            columns["label"] = rest[0]
+            notes.append(f"{name}: column {fields[rest[0]]!r} is taken for the label")
+        elif rest:
+            unread = others
+        if unread:
+            words = ", ".join(repr(fields[column]) for column in unread)
+            notes.append(f"{name}: not read, as no pixels, are the columns {words}")
+        pixels = named
+    return columns | {"pixels": pixels}, notes
+
+
+def _columns_by_values(path, fields):
+    """Likewise without a header: by what the first two columns and the last hold."""
+    name, count = path.name, len(fields)
+    columns = {"label": None, "split": None, "pixels": list(range(count))}
+    if _is_picture(count):
+        return columns, []
+    if not _is_picture(count - 1) and not _is_picture(count - 2):
+        _refuse_columns(path, count - 1, count)
+    values = _rows(path, usecols=[0, 1, count - 1]).apply(pd.to_numeric, errors="coerce")
+    row_numbers = len(values) > 1 and (np.diff(values[0]) == 1).all() and values[0][0] in (0, 1)
+    notes, spare = [], []
+    if row_numbers:
+        spare = [0]
+        notes.append(f"{name}: the first column counts the rows, so it is not read")
+    if not row_numbers or not _is_picture(count - 1):
+        ends = [len(spare), count - 1]
+        kinds = [values[end].nunique() for end in ends]
+        alike = [1 < kind <= max(2, len(values) / 2) for kind in kinds]  # some rows share a label
+        last = alike == [False, True] or (alike == [True, True] and kinds[1] < kinds[0])
+        columns["label"] = ends[last]
+        place, other = ("last", "first") if last else ("first", "last")
+        notes.append(
+            f"{name}: the {place} column is taken for the label; if it is the {other} one, name "
+            "that 'label' in a header"
+        )
+        spare.append(ends[last])
+    columns["pixels"] = [column for column in range(count) if column not in spare]
+    if not _is_picture(len(columns["pixels"])):
+        _refuse_columns(path, count - 1, count)
+    return columns, notes
+
+
+def _is_picture(pixels) -> bool:
+    return pixels >= SMALLEST_SIDE**2 and math.isqrt(pixels) ** 2 == pixels
+
+
+def _refuse_columns(path, pixels, columns):
+    """Say in one sentence why a table with so many columns holds no pictures."""
+    name = path.name
+    if columns == 1:
         raise Refused(f"{name} has one column; separate the numbers with commas.")
-    if not has_header and not _is_square(len(fields)):
-        named = [0]
-    pixels = len(fields) - len(named)
-    if not _is_square(pixels) or math.isqrt(pixels) < SMALLEST_SIDE:
-        raise Refused(
-            f"{name} has {pixels} pixels in a row, which is no square of at least {SMALLEST_SIDE} "
-            f"times {SMALLEST_SIDE}; keep one column a pixel, gray, and name that of the labels "
-            "'label'."
-        )
-    return named[0] if named else None
+    for row in _rows(path, nrows=2).itertuples(index=False):
+        if found := [value for value in row if PICTURE_PATH.search(value)]:
+            raise Refused(
+                f"{name} holds names of picture files such as {found[0][-40:]!r}, not pixels; set "
+                "DATASET to the folder of the pictures, and put this table into it for the labels."
+            )
+    raise Refused(
+        f"{name} has {pixels} pixels in a row, which is no square of at least {SMALLEST_SIDE} "
+        f"times {SMALLEST_SIDE}; keep one column a pixel, gray, and name that of the labels "
+        "'label'."
+    )
 
 
-def _is_square(number) -> bool:
-    return math.isqrt(number) ** 2 == number
+def _pictures(part, pixels, row, name) -> np.ndarray:
+    """Rows of a table as pictures uint8 (rows, H, H, 1); `row` is the number of the first."""
+    if isinstance(pixels, int):  # of text
+        texts = part[pixels].astype(str).str.split()
+        side = math.isqrt(len(texts.iloc[0]))
+        wrong = texts.str.len() != side**2
+        if side < SMALLEST_SIDE or wrong.any():
+            at = int(wrong.argmax())
+            raise Refused(
+                f"{name} has {len(texts.iloc[at])} numbers in the column 'pixels' of row "
+                f"{row + at}; needed is a square, at least {SMALLEST_SIDE} times {SMALLEST_SIDE}, "
+                "the same in every row."
+            )
+        part = pd.DataFrame(texts.tolist(), index=part.index)
+        pixels = list(range(side**2))
+    side = math.isqrt(len(pixels))
+    values = _whole_numbers(part, pixels, 255, row, name)
+    return values.astype(np.uint8).reshape(-1, side, side, 1)
 
 
-def _whole_numbers(part, columns, label_column, row, name) -> np.ndarray:
-    """Rows of a table as int64 (rows, columns); `row` is the number of the first.
-
-    Raises:
-        Refused: another number of columns, or a field that is no pixel or label.
-    """
-    if part.shape[1] != columns:
-        raise Refused(
-            f"{name} has {part.shape[1]} columns in row {row}, but {columns} in row 1; every row "
-            "needs the same number."
-        )
-    values = part.apply(pd.to_numeric, errors="coerce").to_numpy(float)  # nan where no number
-    most = np.full(columns, 255.0)
-    if label_column is not None:
-        most[label_column] = 2.0**53  # above, float64 has gaps
+def _whole_numbers(part, columns, most, row, name) -> np.ndarray:
+    """Columns of a table as int64; refuses what is no whole number from 0 to `most`."""
+    fields = part[columns]
+    values = fields.apply(pd.to_numeric, errors="coerce").to_numpy(float)  # nan where no number
     wrong = ~((values >= 0) & (values <= most) & (values == np.floor(values)))
     if wrong.any():
         at, column = np.argwhere(wrong)[0]
-        found = part.iat[at, column]
+        found = fields.iat[at, column]
         found = "no number" if pd.isna(found) else repr(str(found)[:40])
-        wanted = "a label is a whole number from 0"
-        if column != label_column:
-            wanted = "a pixel is a whole number from 0 to 255"
-        raise Refused(f"{name} has {found} in row {row + at}, column {column + 1}; {wanted}.")
-    return values.astype(np.int64)
-
-
-def read_arrays(path) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array of pictures in an .npz, with labels or without, or in an .npy.
-
-    Images lie in an .npz under one of IMAGE_KEYS, labels under one of LABEL_KEYS; capitals do not
-    matter.
-
-    Returns:
-        Images uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), those of an .npy mapped from the
-        file; and labels (N,), integers or texts, or None.
-
-    Raises:
-        OSError: the file cannot be opened.
-        Refused: the file or an array is something else; says what to do.
-    """
-    try:
-        content = np.load(path, mmap_mode="r")
-        if isinstance(content, np.ndarray):
-            images, labels = content, None
-        else:
-            images_key = _find_key(content.files, IMAGE_KEYS, path.name)
-            labels_key = _find_key(content.files, LABEL_KEYS, path.name, needed=False)
-            images, labels = content[images_key], content[labels_key] if labels_key else None
-    except (OSError, Refused):
-        raise
-    except Exception as error:  # NumPy and zipfile raise many kinds for a bad file
+        wanted = "a pixel is a whole number from 0 to 255"
+        if most > 255:
+            wanted = "a label is a whole number from 0"
         raise Refused(
-            f"{path.name} is truncated, or holds something else than arrays of numbers; save one "
-            "array of uint8 with np.save or np.savez."
-        ) from error
-    _check_images(images, path.name)
-    if labels is not None:
-        kind, count = labels.dtype.kind, len(images)
-        if labels.shape not in ((count,), (count, 1)) or kind not in "iubU":
-            raise Refused(
-                f"{path.name} has labels of shape {labels.shape} and type {labels.dtype} for "
-                f"{count} images; needed are integers or texts of shape ({count},)."
-            )
-        if kind == "i" and labels.min() < 0:
-            raise Refused(f"{path.name} has the label {labels.min()}; number the classes from 0.")
-        labels = labels.reshape(count)
-    return images, labels
-
-
-def _find_key(keys, wanted, name, needed=True) -> str | None:
-    """The only one of `keys` that is `wanted`; None where none is and none is `needed`."""
-    found = [key for key in keys if key.lower() in wanted]
-    if len(found) == 1 or (not found and not needed):
-        return found[0] if found else None
-    problem = "keep one of them" if found else f"one array must be named {' or '.join(wanted)}"
-    listed = printable(", ".join(found or keys) or "no arrays")
-    raise Refused(f"{name} holds {listed}; {problem}.")
-
-
-def _check_images(images, name) -> None:
-    """Say in one sentence why an array holds no pictures."""
-    shape, needed = images.shape, "needed is (N, H, W), (N, H, W, 1) or (N, H, W, 3)"
-    problem = f"{name} has images of shape {shape}"
-    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
-        raise Refused(f"{problem}, channels first; {needed}, so save np.moveaxis(images, 1, -1).")
-    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3)):
-        raise Refused(f"{problem}; {needed}.")
-    if not images.size or min(shape[1:3]) < SMALLEST_SIDE:
-        raise Refused(f"{problem}; {needed}, N at least 1, H and W at least {SMALLEST_SIDE}.")
-    if images.dtype != np.uint8:
-        values = ""
-        if images.dtype.kind in "fiub":
-            values = f" with values from {images.min()} to {images.max()}"
-        raise Refused(
-            f"{name} has images of {images.dtype}{values}; save them as uint8 from 0 to 255."
+            f"{name} has {found} in row {row + at}, column {columns[column] + 1}; {wanted}."
         )
-
-
-def printable(name) -> str:
-    """A name as it can be printed and saved: on one line, and the end of a very long one."""
-    return "".join(c if c.isprintable() else "?" for c in str(name))[-80:]
+    return values.astype(np.int64)

@@ -17,8 +17,8 @@ TITLES = {  # and what is wanted
     "class_divergence": ("class divergence", "0"),
     "classes_covered": ("classes covered", "all"),
     "confidence": ("confidence", "as real"),
-    "memorisation": ("memorisation", "0.5"),
-    "near_copies": ("near copies", "0.005"),
+    "memorisation": ("memorisation", "at most 0.5"),
+    "near_copies": ("near copies", "at most 0.005"),
 }
 
 

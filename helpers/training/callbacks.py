@@ -9,11 +9,12 @@ import tensorflow as tf
 from IPython import get_ipython
 from IPython.display import display
 
+from helpers.data.images import normalise
 from helpers.drive import save_run
 from helpers.evaluation.features import circumstances, feature_space, figure
 from helpers.evaluation.metrics import frechet_distance
-from helpers.notebook import Stopped
 from helpers.plots import image_grid, live_picture, png
+from helpers.refused import Stopped
 from helpers.training.history import best_epoch, diagnose
 from helpers.training.previews import Previews, as_pictures, evenly
 
@@ -31,6 +32,7 @@ def training_callbacks(run, images, checkpoint, epochs: int) -> list:
     return [
         StopAtNaN(checkpoint),
         previews,
+        Ends(previews, images),
         Distance(run, images, checkpoint, epochs),
         checkpoint,
         LiveView(previews, checkpoint, epochs),
@@ -61,6 +63,36 @@ class StopAtNaN(keras.callbacks.Callback):
                     "are back in the state before that epoch. Take smaller learning rates, in a "
                     "new run (RUN_NAME), and check that the images lie in [-1, 1]."
                 )
+
+
+class Ends(keras.callbacks.Callback):
+    """After the first epoch of a `fit`, say in a line that a network seems to end in a sigmoid."""
+
+    def __init__(self, previews, images):
+        super().__init__()
+        self.previews, self.images, self.looked = previews, images, False
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.looked:
+            return
+        self.looked = True
+        real = evenly(self.images.train_images, min(64, len(self.images.train_images)))
+        drawn = self.previews.images
+        answers = [
+            self.model.discriminator(normalise(some), training=False) for some in (real, drawn)
+        ]
+        answers = np.concatenate(answers)
+        if answers.min() >= 0 and answers.max() <= 1 and logs["real_accuracy"] > 0.999:
+            print(
+                "\nAll answers of the discriminator lie between 0 and 1, so it seems to end in a "
+                "sigmoid: then its accuracies mean nothing, and a loss of logits teaches little. "
+                "End it with Dense(1) alone (lesson 3), in a new run (RUN_NAME)."
+            )
+        if drawn.min() >= 127 and real.min() < 100:  # 127.5 is the middle
+            print(
+                "\nThe generator draws no pixel darker than middle gray, so it seems to end in a "
+                "sigmoid; end it with tanh (lesson 3), in a new run (RUN_NAME)."
+            )
 
 
 class Distance(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ import keras
 
 from helpers.files import atomic_write, save_json, save_table
 from helpers.machine import short
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import (
     CHECKPOINTS,
     DISTANCE,

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from helpers.notebook import Refused, Stopped
+from helpers.refused import Refused, Stopped
 from helpers.training.options import computing_in
 
 MEANS = (
@@ -144,6 +144,18 @@ class AdversarialModel(keras.Model):
         for mean, value in zip(self.means, values):
             mean.update_state(value)
         return {mean.name: mean.result() for mean in self.means}
+
+    def save(self, *arguments, **options):
+        """Not as one file: Keras cannot make a pair with its optimizers anew from one.
+
+        Raises:
+            Refused: always; says what to save.
+        """
+        raise Refused(
+            "A pair of networks is not saved as one model: save model.generator or "
+            "model.ema_generator. The whole training is in the run's checkpoints after each epoch, "
+            "and Keras's ModelCheckpoint works with save_weights_only=True."
+        )
 
     def preview(self):
         """Images of the fixed latents, float32 (previews, H, W, C) in [-1, 1]."""

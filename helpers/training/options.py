@@ -6,7 +6,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from helpers.notebook import Refused
+from helpers.networks import flat_layers
+from helpers.refused import Refused
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 LONGEST_EXECUTION = 32  # steps; after that many the progress bar and the stop at NaN get a turn
@@ -117,15 +118,6 @@ def computing_in(precision, *networks):
     finally:
         for layer, policy in policies:
             layer.dtype_policy = policy
-
-
-def flat_layers(network):
-    """All layers, those of networks inside it included, in the order of the data."""
-    for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            yield from flat_layers(layer)
-        else:
-            yield layer
 
 
 def hard_to_differentiate(layer) -> bool:

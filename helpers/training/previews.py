@@ -8,8 +8,8 @@ import numpy as np
 from helpers.data.images import normalise
 from helpers.files import atomic_write
 from helpers.machine import short
-from helpers.notebook import Refused
 from helpers.plots import to_uint8
+from helpers.refused import Refused
 from helpers.run import PREVIEWS
 
 
@@ -66,14 +66,14 @@ def _preview_file(folder, step):
 
 def as_pictures(images) -> np.ndarray:
     """What a generator returns as uint8 (N, H, W, C); refuses what no picture can be made of."""
-    images = np.asarray(images)
-    if not np.abs(images).max() <= 1.001:  # so is nan
+    try:
+        return to_uint8(images)
+    except ValueError as error:
         raise Refused(
-            f"The generator's pixels lie between {images.min():g} and {images.max():g}; needed "
+            f"The generator's pixels lie between {np.min(images):g} and {np.max(images):g}; needed "
             "is [-1, 1], so end it with tanh (lesson 3), or if these are no numbers, lower the "
             "learning rates. The last finished epoch is saved."
-        )
-    return to_uint8(images)
+        ) from error
 
 
 def _pixel_std(images) -> float:

@@ -12,8 +12,8 @@ from types import CodeType, FunctionType
 import keras
 import numpy as np
 
+from helpers.networks import flat_layers
 from helpers.training.model import AdversarialModel
-from helpers.training.options import flat_layers
 
 NETWORKS = ("generator", "discriminator")
 # Not compared: what differs from session to session, or is in the weights already.

@@ -9,7 +9,8 @@ folder in force. It measures ever more seldom, and after every measurement
 eighth of an epoch. Distances are those of 10,000 generated images to the 10,000 test images in the
 feature space of the shipped classifier; of sets without one, of as many images as are held out, in
 random convolutions. Seconds are those of making the networks, compiling and training, on all cores;
-imports, measurements and checkpoints are not counted.
+imports, measurements and checkpoints are not counted. At the end, `pictures.png` in the run's
+folder shows 36 pictures.
 """
 
 import argparse
@@ -114,6 +115,7 @@ def train(arguments, recipe, seed):
         )
     log.set_model(model)
     log.measure(len(checkpoint.history), last=True)  # where it is not in the table yet
+    helpers.save_png(run.folder / "pictures.png", helpers.image_grid(model.preview()[:36]))
 
 
 def processor() -> str:

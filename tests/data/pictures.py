@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.data.own_files import open_path
 from helpers.machine import ROOT
-from helpers.notebook import Refused
+from helpers.refused import Refused
 
 
 def noise(count=60, side=40, channels=3):
@@ -48,3 +49,10 @@ def refused(action, *parts, kind=Refused):
     assert "/tmp" not in message and str(ROOT) not in message and message[0] != "[", message
     for part in parts:
         assert part in message, f"{part!r} is not in {message!r}"
+
+
+def opened(path, background="white"):
+    """The pictures of a source that nobody has divided."""
+    splits, _ = open_path(path, background)
+    (found,) = splits.values()
+    return found

@@ -94,7 +94,7 @@ def png_header(width, height):
     [
         (b"", "empty"),
         (b"hello " * 50, "not an image"),
-        (encode(square(), "TIFF"), "not an image"),
+        (encode(square(), "TGA"), "not an image"),
         (encode(noise(1)[0], "JPEG")[:-60], "truncated"),
         (encode(noise(1)[0])[:2000], "truncated"),
         (png_header(20, 20), "truncated"),

@@ -9,6 +9,7 @@ import time
 import zipfile
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from pictures import encode, noise, refused, write
@@ -91,7 +92,9 @@ def test_names_of_runs_and_of_folders_of_images(runs, photos):
         ({"dataset": ""}, ["''", "DATASET is one of"]),
         ({"dataset": "x" * 300}, ["DATASET is one of"]),
         ({"dataset": "a\0b", "name": "x"}, ["DATASET is one of"]),
-        ({"image_size": 7}, ["IMAGE_SIZE is 7", "at least 8"]),
+        ({"image_size": 7}, ["IMAGE_SIZE is 7", "take 28, 32, 64 or 128, or 0"]),
+        ({"image_size": 100}, ["IMAGE_SIZE is 100", "cannot make"]),
+        ({"image_size": 64.0}, ["IMAGE_SIZE is 64.0", "cannot make"]),
         ({"channels": 2}, ["CHANNELS is 2", "1 for gray"]),
         ({"name": "a/b"}, ["RUN_NAME is 'a/b'", "one folder"]),
         ({"name": ".."}, ["RUN_NAME is '..'"]),
@@ -100,6 +103,18 @@ def test_names_of_runs_and_of_folders_of_images(runs, photos):
 )
 def test_parameters_that_name_nothing(arguments, parts):
     refused(lambda: helpers.open_run(**{"dataset": "mnist"} | arguments), *parts)
+
+
+def test_settings_of_keras_that_no_lesson_works_with_are_refused():
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        parts = ["mixed_float16 and channels_first", "PRECISION", "restart the kernel without"]
+        refused(lambda: helpers.open_run("mnist"), *parts)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_dtype_policy("float32")
+    helpers.open_run("mnist")
 
 
 def test_a_run_made_by_an_earlier_course_is_refused(runs):
@@ -309,17 +324,50 @@ def test_prepared_pictures_outlive_their_folder(photos):
     before = prepare(photos)
     shutil.rmtree(photos)
     np.testing.assert_array_equal(prepare(photos).held_out_images, before.held_out_images)
-    with pytest.raises(helpers.notebook.Refused, match=r"There is no data set .*DATASET is one of"):
+    with pytest.raises(helpers.refused.Refused, match=r"There is no data set .*DATASET is one of"):
         prepare(photos, image_size=32)
 
 
-def test_a_file_is_not_taken_for_a_known_set_of_that_name(tmp_path, capsys):
+def test_a_file_is_not_taken_for_a_known_set_of_that_name(tmp_path, runs):
     known = prepare("mnist")
     path = save(tmp_path / "mnist.npz", noise(side=28, channels=1))
-    assert prepare(path, image_size=28).card["title"] == "mnist.npz"
-    capsys.readouterr()
+    parts = ["runs/images/mnist-28-tiny holds the images of mnist", "mnist.npz", "RUN_NAME"]
+    refused(lambda: prepare(path, image_size=28), *parts)
+    assert prepare(path, image_size=28, name="mine").card["title"] == "mnist.npz"
     assert prepare("mnist").card == known.card
-    assert "mnist-28-tiny holds the images of mnist.npz; they are" in capsys.readouterr().out
+
+
+def test_two_folders_of_one_name_are_two_sets(tmp_path, runs):
+    for name, image in (("a", 40), ("b", 200)):
+        for number in range(20):
+            picture = np.full((32, 32, 3), image + number, np.uint8)
+            write(tmp_path / name / "faces" / f"{number}.bmp", encode(picture, "BMP"))
+    first = prepare(tmp_path / "a/faces")
+    parts = ["runs/images/faces-tiny holds the images of a/faces", "b/faces", "RUN_NAME"]
+    refused(lambda: prepare(tmp_path / "b/faces"), *parts)
+    second = prepare(tmp_path / "b/faces", name="second")
+    assert second.train_images.min() >= 200 > 100 > first.train_images.max()
+    assert prepare(tmp_path / "a/faces").card == first.card
+    shutil.move(tmp_path / "a", tmp_path / "c")  # the same set at another place
+    assert prepare(tmp_path / "c/faces").card["images"] == first.card["images"]
+    assert len(list((runs / "images").iterdir())) == 2
+
+
+def test_a_picture_edited_in_place_is_a_change(tmp_path, capsys):
+    """Of the same size and time, as after an undo; what only looks changed is not made again."""
+    for number in range(20):
+        write(tmp_path / "own" / f"{number}.bmp", encode(noise(20, 32)[number], "BMP"))
+    before, path = prepare(tmp_path / "own"), tmp_path / "own" / "3.bmp"
+    status, content = path.stat(), bytearray(path.read_bytes())
+    path.write_bytes(content)
+    capsys.readouterr()
+    assert prepare(tmp_path / "own").card["images"] == before.card["images"]
+    assert "Images: yours" in capsys.readouterr().out
+    content[-1] ^= 255
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert prepare(tmp_path / "own").card["images"] != before.card["images"]
+    assert "The files of own are not those that were prepared" in capsys.readouterr().out
 
 
 # Whole or not there

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pictures import noise, refused
 
-from helpers.data import sources
+from helpers.data import downloads
 from helpers.data.sources import load_source, open_source
 
 
@@ -18,7 +18,7 @@ from helpers.data.sources import load_source, open_source
 def offline(tmp_path, monkeypatch):
     """Empty caches, and a server that takes connections and never answers."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.setattr(sources, "NETWORK_TIMEOUT", 0.3)
+    monkeypatch.setattr(downloads, "NETWORK_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         for name in ("http_proxy", "https_proxy"):

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from pictures import noise, refused
+from pictures import noise, opened, refused
 
-from helpers.data.own_files import open_path
 from helpers.data.tables import ROWS_AT_ONCE
 
 PIXELS = noise(5, 8, 1)
@@ -28,7 +27,7 @@ def test_csv(layout, tmp_path):
     elif layout == "class last":
         rows, header = [[*row, label] for label, row in zip(LABELS, rows)], [*NAMES, "class"]
     for style in ({}, {"quote": '"', "ending": "\r\n\r\n", "bom": "\ufeff"}):
-        found = open_path(write_csv(tmp_path / "a.csv", rows, header, **style))
+        found = opened(write_csv(tmp_path / "a.csv", rows, header, **style))
         for index, image in enumerate(PIXELS):
             np.testing.assert_array_equal(found.read(index), image)
         if layout in ("plain", "header"):
@@ -40,12 +39,12 @@ def test_csv(layout, tmp_path):
 
 def test_a_long_csv_is_whole_and_names_the_row_that_is_wrong(tmp_path):
     rows = np.tile(PIXELS.reshape(5, 64), (ROWS_AT_ONCE // 5 + 1, 1)).tolist()
-    found = open_path(write_csv(tmp_path / "a.csv", rows))
+    found = opened(write_csv(tmp_path / "a.csv", rows))
     assert len(found.names) == len(rows)
     np.testing.assert_array_equal(found.read(len(rows) - 1), PIXELS[4])
     rows[ROWS_AT_ONCE + 2][1] = 256
     path = write_csv(tmp_path / "a.csv", rows, NAMES)
-    refused(lambda: open_path(path), f"'256' in row {ROWS_AT_ONCE + 4}, column 2")
+    refused(lambda: opened(path), f"'256' in row {ROWS_AT_ONCE + 4}, column 2")
 
 
 ZERO, LABELLED = [0] * 64, ["label", *NAMES]
@@ -72,13 +71,13 @@ ZERO, LABELLED = [0] * 64, ["label", *NAMES]
 )
 def test_a_csv_that_is_wrong_is_refused_in_a_sentence(rows, header, parts, tmp_path):
     path = write_csv(tmp_path / "a.csv", rows, header)
-    refused(lambda: open_path(path), "a.csv", *parts)
+    refused(lambda: opened(path), "a.csv", *parts)
 
 
 def test_a_csv_that_is_no_text(tmp_path):
     for content in ("1,2\n".encode("utf-16"), b"\x89PNG\r\n\xff\xfe"):
         (tmp_path / "a.csv").write_bytes(content)
-        refused(lambda: open_path(tmp_path / "a.csv"), "a.csv cannot be read", "UTF-8")
+        refused(lambda: opened(tmp_path / "a.csv"), "a.csv cannot be read", "UTF-8")
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz"])
@@ -87,7 +86,7 @@ def test_arrays(ending, shape, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     path = tmp_path / f"a{ending}"
     (np.save if ending == ".npy" else np.savez)(path, images)  # the latter as arr_0
-    found = open_path(path)
+    found = opened(path)
     assert len(found.names) == 5 and found.labels is None
     for index in range(5):
         np.testing.assert_array_equal(found.read(index), images[index].reshape(9, 8, -1))
@@ -101,8 +100,8 @@ def test_npz_with_labels(keys, tmp_path):
         (np.array([[4], [2], [4]], np.uint8), ("2", "4")),
         (np.array(["b", "a", "b"]), ("a", "b")),
     ):
-        np.savez(tmp_path / "a.npz", **{keys[0]: PIXELS[:3], keys[1]: labels, "x_test": labels})
-        found = open_path(tmp_path / "a.npz")
+        np.savez(tmp_path / "a.npz", **{keys[0]: PIXELS[:3], keys[1]: labels, "other": labels})
+        found = opened(tmp_path / "a.npz")
         assert found.labels.tolist() == [1, 0, 1] and found.class_names == names
 
 
@@ -112,23 +111,25 @@ GRAY = np.zeros((3, 8, 8), np.uint8)
 @pytest.mark.parametrize(
     ("arrays", "parts"),
     [
-        ({"images": GRAY + 0.5}, ["float64", "from 0.5 to 0.5", "uint8 from 0 to 255"]),
+        ({"images": GRAY + 255.5}, ["float64", "from 255.5 to 255.5", "uint8 from 0 to 255"]),
+        ({"images": GRAY + np.nan}, ["float64", "from nan to nan", "uint8 from 0 to 255"]),
         ({"x": GRAY.astype(int) - 7}, ["int64", "from -7 to -7"]),
         ({"x": GRAY.astype(str)}, ["<U3", "uint8"]),
-        ({"a": GRAY, "b": GRAY}, ["holds a, b", "images or x"]),
+        ({"a": GRAY, "b": GRAY}, ["holds a, b", "name that of the pictures images"]),
         ({"x": GRAY, "images": GRAY}, ["holds x, images", "keep one"]),
         ({"x": GRAY, "y": [1, 2]}, ["labels of shape (2,)", "3 images"]),
-        ({"x": GRAY, "y": np.eye(3)}, ["labels of shape (3, 3)"]),
+        ({"x": GRAY, "y": np.ones((3, 3))}, ["labels of shape (3, 3)"]),
         ({"x": GRAY, "y": [0, -1, 2]}, ["label -1", "from 0"]),
         ({"x": np.array([{}], object)}, ["something else than arrays of numbers"]),
-        ({"x": np.zeros((2, 3, 8, 8), np.uint8)}, ["(2, 3, 8, 8)", "channels first", "moveaxis"]),
-        ({"x": np.zeros((2, 784), np.uint8)}, ["(2, 784)", "(N, H, W)"]),
+        ({"x": np.zeros((2, 4, 8, 8), np.uint8)}, ["(2, 4, 8, 8)", "(N, H, W)"]),
+        ({"x": np.zeros((2, 785), np.uint8)}, ["(2, 785)", "(N, H, W)"]),
+        ({"x": np.zeros((64, 64, 3), np.uint8)}, ["(64, 64, 3)", "H and W at least 8"]),
         ({"x": GRAY[:0]}, ["(0, 8, 8)", "N at least 1"]),
     ],
 )
 def test_arrays_that_are_no_pictures(arrays, parts, tmp_path):
     np.savez(tmp_path / "a.npz", **arrays)
-    refused(lambda: open_path(tmp_path / "a.npz"), "a.npz", *parts)
+    refused(lambda: opened(tmp_path / "a.npz"), "a.npz", *parts)
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy"])
@@ -137,4 +138,4 @@ def test_damaged_arrays(name, tmp_path):
     (np.save if name == "a.npy" else np.savez)(path, noise(3, 16, 1))
     for content in (path.read_bytes()[:500], b"", b"text\n" * 99):
         path.write_bytes(content)
-        refused(lambda: open_path(path), f"{name} is truncated, or holds something else")
+        refused(lambda: opened(path), f"{name} is truncated, or holds something else")

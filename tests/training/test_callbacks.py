@@ -4,6 +4,7 @@ from base64 import b64decode
 from types import SimpleNamespace
 
 import imageio.v3 as iio
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,7 +14,7 @@ from IPython.utils.capture import capture_output
 import helpers
 from helpers.evaluation.features import random_features
 from helpers.files import load_json
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.run import newest_record
 from helpers.training.callbacks import SaveToDrive
 from helpers.training.previews import Previews
@@ -27,6 +28,7 @@ from tests.training.toy import (
     ToyGAN,
     files,
     make_model,
+    make_networks,
     train,
 )
 
@@ -135,6 +137,25 @@ def test_a_generator_that_makes_no_images_is_told_so(tmp_path):
     with pytest.raises(Refused, match="pixels lie between -3 and 3; .* tanh"):
         train(make_model(kind=Odd), tmp_path, 2)
     assert files(tmp_path) == ["epoch_0000.zip"]
+
+
+@pytest.mark.parametrize(
+    ("last", "times"),
+    [("sigmoid", 1), ("tanh", 0)],
+)
+def test_a_generator_that_ends_in_a_sigmoid_is_named_after_an_epoch(last, times, tmp_path, capsys):
+    networks = make_networks(last=(keras.layers.Activation, last))
+    train(make_model(networks=networks), tmp_path, 2)
+    assert capsys.readouterr().out.count("no pixel darker than middle gray") == times
+
+
+def test_a_discriminator_that_ends_in_a_sigmoid_is_named_after_an_epoch(tmp_path, capsys):
+    generator, discriminator = make_networks()
+    discriminator.add(keras.layers.Activation("sigmoid"))
+    train(make_model(networks=(generator, discriminator)), tmp_path, 2)
+    out = capsys.readouterr().out
+    assert out.count("All answers of the discriminator lie between 0 and 1") == 1
+    assert "End it with Dense(1) alone" in out and "pixel" not in out
 
 
 def test_a_notebook_shows_one_picture_and_one_bar(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 import helpers
 from helpers.files import load_json
-from helpers.notebook import Refused, Stopped
+from helpers.refused import Refused, Stopped
 from helpers.run import newest_record
 from tests.training.toy import (
     BATCH,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from tests.training.toy import (
     BATCH,
     IMAGES,
@@ -164,6 +164,10 @@ def test_several_steps_per_execution_change_no_bit(tmp_path):
         (lambda: make_model(ema_decay=1.0), "ema_decay is 1.0; it lies from 0 to below 1."),
         (lambda: make_model().compile(*[keras.optimizers.Adam()] * 2),
          "Each network needs an optimizer of its own: pass two, not one twice."),
+        (lambda: make_model().save("gan.keras"),
+         "A pair of networks is not saved as one model: save model.generator or "
+         "model.ema_generator. The whole training is in the run's checkpoints after each epoch, "
+         "and Keras's ModelCheckpoint works with save_weights_only=True."),
     ],
 )  # fmt: skip
 def test_what_makes_no_pair(action, sentence):

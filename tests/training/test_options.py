@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import helpers
-from helpers.notebook import Refused
+from helpers.refused import Refused
 from helpers.training.options import computing_in, fast_precision, training_options
 from tests.training.toy import make_model, train
 
