@@ -212,7 +212,8 @@ def _draw_history(axes, history) -> None:
 
 def _draw_behind(axes, history) -> None:
     for cell, names in zip(axes, (("discriminator_loss", "generator_loss"), ACCURACIES)):
-        for name, style, label in zip(names, ("-", "--"), ("shipped run", "")):
+        for name, style in zip(names, ("-", "--")):
+            label = f"shipped run, {name.split('_')[0]}"
             cell.plot(history["epoch"], history[name], style, color="0.75", label=label)
 
 
