@@ -7,7 +7,7 @@ import numpy as np
 from helpers.data.images import SMALLEST_SIDE, printable
 from helpers.refused import Refused
 
-IMAGE_KEYS = ("images", "x", "data", "x_train", "train_images", "train_x", "arr_0")
+IMAGE_KEYS = ("images", "x", "data", "inputs", "x_train", "train_images", "train_x", "arr_0")
 LABEL_KEYS = ("labels", "label", "y", "targets", "y_train", "train_labels", "train_y", "arr_1")
 HELD_OUT = {  # names of a second part: of its labels
     "x_test": "y_test", "test_images": "test_labels", "test_x": "test_y",
@@ -86,9 +86,9 @@ def _find_key(keys, wanted, name, needed=True) -> str | None:
     found = [key for key in keys if key in wanted]
     if len(found) == 1 or (not found and not needed):
         return found[0] if found else None
-    problem = "keep one of them" if found else "name that of the pictures images"
     listed = printable(", ".join(keys[key] for key in found or keys) or "no arrays")
-    raise Refused(f"{name} holds {listed}; {problem}.")
+    remedy = "keep one of them" if found else "name that of the pictures images"
+    raise Refused(f"{name} holds {listed}; {remedy}.")
 
 
 def _turned(images, name, notes) -> np.ndarray:

@@ -8,10 +8,9 @@ import pandas as pd
 
 from helpers.data.folders import MOST_BYTES, Listing
 from helpers.data.images import UnreadablePicture, printable
-from helpers.data.tables import LABELS
+from helpers.data.tables import LABELS, PICTURE_PATH, TRAINING
 
-TRAINING = {"train", "training"}  # words in the names of folders that are a split, not classes
-HELD_OUT = {"test", "testing", "val", "valid", "validation", "dev", "eval"}
+HELD_OUT = {"test", "testing", "testset", "val", "valid", "validation", "dev", "eval"}
 MOST_COLUMNS = 30  # of a table that is searched for the names of pictures
 
 
@@ -87,8 +86,8 @@ def _without_common_folder(parts) -> list:
 
 
 def _use(folder) -> str:
-    words = set(re.split(r"[^a-z]+", folder.lower()))
-    return "train" if words & TRAINING else "held_out" if words & HELD_OUT else ""
+    words = {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", folder)}  # trainA, too
+    return "train" if words & {*TRAINING} else "held_out" if words & HELD_OUT else ""
 
 
 def _labels_from_table(listing, notes) -> dict | None:
@@ -98,7 +97,10 @@ def _labels_from_table(listing, notes) -> dict | None:
             content = io.BytesIO(listing.read(name, MOST_BYTES))
             columns = pd.read_csv(content, nrows=0).columns[:MOST_COLUMNS]
             content.seek(0)
-            table = pd.read_csv(content, usecols=columns, dtype=str, keep_default_na=False)
+            header = None if any(map(PICTURE_PATH.search, columns)) else 0
+            table = pd.read_csv(
+                content, header=header, usecols=range(len(columns)), dtype=str, na_filter=False
+            ).rename(columns=str)
         except (ValueError, UnreadablePicture):
             table = pd.DataFrame()
         for column in table:

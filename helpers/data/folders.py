@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from helpers.data.images import UnreadablePicture, printable
 from helpers.refused import Refused
 
-READ = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff",
-)  # fmt: skip
+READ = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+READ += (".ppm", ".pgm")
 UNREAD = (
-    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".ico", ".tga", ".ppm", ".pgm",
+    ".heic", ".heif", ".avif", ".jxl", ".jp2", ".svg", ".psd", ".ico", ".tga",
     ".cr2", ".nef", ".arw", ".dng", ".raw", ".eps", ".pcx", ".exr",
 )  # fmt: skip
 NO_PICTURES = (  # but perhaps what was meant

@@ -11,7 +11,7 @@ from helpers.refused import Refused
 
 SMALLEST_SIDE = 8  # pixels; the networks of the course start there
 MOST_PIXELS = 100_000_000  # of one picture, before any of them is decoded
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 
 
 class UnreadablePicture(Exception):
@@ -25,7 +25,7 @@ def decode(data: bytes, background: tuple[int, int, int]) -> np.ndarray:
     `background`; 16 bits are scaled to 8. Colour profiles are not applied.
 
     Args:
-        data: the content of a JPEG, PNG, WebP, BMP, GIF or TIFF file.
+        data: the content of a JPEG, PNG, WebP, BMP, GIF, TIFF or PPM file.
         background: red, green and blue below transparent pixels.
 
     Returns:

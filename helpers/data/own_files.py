@@ -132,9 +132,6 @@ def _pictures(listing, background) -> tuple[dict[str, Collection], list[str]]:
     return found, [*listing.notes, *notes]
 
 
-# What was prepared before
-
-
 def fingerprint(path) -> str:
     """Hexadecimal; another one when what would be read of a source changes, in names or bytes."""
     path = Path(path)

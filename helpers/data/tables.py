@@ -12,7 +12,7 @@ from helpers.refused import Refused
 LABELS = ("label", "labels", "class", "target", "category", "emotion", "digit", "y")
 INDICES = ("", "unnamed: 0", "index", "id")
 SPLITS = ("usage", "split", "set")  # which rows are for training
-TRAINING = ("train", "training")
+TRAINING = ("train", "training", "trainset")  # words for a part of a split
 PIXEL_NAME = re.compile(r"[a-z_ ]*\d+([x_]\d+)?")  # "pixel17", "17", "3x5"
 PICTURE_PATH = re.compile(r"(?i)\.(jpe?g|png|webp|bmp|gif|tiff?)$")
 ROWS_AT_ONCE = 10_000  # a table of text is read in parts, for numbers take less memory

@@ -99,6 +99,12 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
     ("tiff", folder(files(name="{number}.tif", form="TIFF")), (34, 6, 1, 255), []),
     ("no ending, and a browser's", folder(files(COLOUR[:20], "{number}", "JPEG")
         | files(COLOUR[20:], "{number}.jpg_large", "JPEG")), (34, 6, 1, 255), []),
+    ("ppm and pgm", folder(files(name="{number}.ppm", form="PPM")), (34, 6, 1, 255), []),
+    ("cmyk", folder({f"{number}.jpg": encode(Image.fromarray(image).convert("CMYK"), "JPEG")
+        for number, image in enumerate(COLOUR)}), (34, 6, 1, None), []),
+    ("what an explorer leaves", folder(files() | {"Thumbs.db": bytes(99), "desktop.ini": b"[x]",
+        "a/.ipynb_checkpoints/0.png": encode(COLOUR[0]), ".DS_Store": b""}),
+        (34, 6, 1, 255), []),
     ("png named jpg", folder(files(name="{number}.jpg")), (34, 6, 1, 255), []),
     ("heic beside png", folder(files() | {"a.heic": HEIC, "b.HEIC": HEIC, "c.avif": HEIC}),
         (34, 6, 1, 255), ["left out", "2 .heic, 1 .avif", "JPEG or PNG"]),
@@ -120,6 +126,9 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
         (48, 32, 2, 255), ["seg_train (trained on) and seg_test (held out)"]),
     ("a split and a third folder", folder(SPLIT | files(COLOUR[:5], "pred/{number}.png")),
         (48, 32, 2, 255), ["left out are 5 pictures"]),
+    ("trainA to testB", folder(files(COLOUR[:24], "trainA/{number}.png")
+        | files(COLOUR[24:32], "trainB/{number}.png") | files(COLOUR[32:], "testA/{number}.png")),
+        (32, 8, 1, 255), ["trainA, trainB (trained on) and testA (held out)"]),
     ("a split without classes", folder({name.replace("cats/", "").replace("dogs/", ""): content
         for name, content in SPLIT.items()}), (48, 32, 1, 255), ["taken for a split"]),
     ("a vehicle called train", folder(files(COLOUR[:20], "train/{number}.png")
@@ -136,6 +145,9 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
     ("labels by file names, in a zip", archive(files(name="img/{number}.png") | {"train.csv": csv(
         ["file", *(f"img/{n}.png" for n in range(40))], ["label", *LABELS], ["age", *range(40)])}),
         (34, 6, 4, 255), ["column 'label'"]),
+    ("paths and labels without a header", folder(files(name="{kind}{number}.png")
+        | {"labels.csv": csv([f"img/{KINDS[n % 2]}{n}.png" for n in range(40)], LABELS)}),
+        (34, 6, 4, 255), ["labels come from labels.csv"]),
     ("a table that names half", folder(files(name="{number}.png") | {"labels.csv": csv(
         ["id", *range(20)], ["breed", *LABELS[:20]])}), (34, 6, 1, 255),
         ["labels.csv is not read"]),
