@@ -116,11 +116,17 @@ def test_lesson_5_scores_the_shipped_networks_by_few_images_without_labels(tmp_p
 
 
 def edit_the_generator(path):
-    """Write lesson 3 as a learner edits it: the generator's builder makes half the maps."""
+    """Write lesson 3 as a learner edits it: half the maps, another layer, and no names."""
     notebook = nbformat.read(LESSONS[2], as_version=nbformat.NO_CONVERT)
     (builder,) = [cell for cell in notebook.cells if "def build_generator" in cell.source]
     assert builder.source.count("feature_maps * 2") == 2
     builder.source = builder.source.replace("feature_maps * 2", "feature_maps // 2 * 2")
+    (block,) = [cell for cell in notebook.cells if "def upsample" in cell.source]
+    assert block.source.count("layers.ReLU()") == 1
+    block.source = block.source.replace("layers.ReLU()", "layers.LeakyReLU(0.2)")
+    for cell in notebook.cells:
+        for name in ("generator", "discriminator"):
+            cell.source = cell.source.replace(f', name="{name}")', ")")
     nbformat.write(notebook, path)
 
 

@@ -129,9 +129,9 @@ def _as_pixels(images, name, notes) -> np.ndarray:
         raise Refused(f"{name} has images of {images.dtype}; save them as uint8 from 0 to 255.")
     low, high = float(images.min()), float(images.max())
     scale, shift = 1, 0
-    if kind == "b" or (kind == "f" and low >= 0 and high <= 1):
+    if kind == "b" or (kind == "f" and low > -0.01 and high < 1.01):  # but for rounding
         scale, black = 255, 0
-    elif kind == "f" and low >= -1 and high <= 1:
+    elif kind == "f" and low > -1.01 and high < 1.01:
         scale, shift, black = 127.5, 1, -1
     elif not (low >= 0 and high <= 255):  # nan, too
         raise Refused(
@@ -143,7 +143,7 @@ def _as_pixels(images, name, notes) -> np.ndarray:
     pixels = np.empty(images.shape, np.uint8)
     for at in range(0, len(images), ROWS_AT_ONCE):
         part = images[at : at + ROWS_AT_ONCE].astype(np.float32)
-        pixels[at : at + ROWS_AT_ONCE] = np.round((part + shift) * scale)
+        pixels[at : at + ROWS_AT_ONCE] = np.clip(np.round((part + shift) * scale), 0, 255)
     return pixels
 
 

@@ -161,6 +161,8 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
         for n, image in enumerate(GRAY)}), (34, 6, 1, 16), ["is 16 of 255"]),
     ("floats from 0 to 1", arrays(x=GRAY / np.float32(255)), (34, 6, 1, 255),
         ["values 0 to 1, 0 is black and 1 is white"]),
+    ("floats from 0 to 1, nearly", arrays(x=GRAY / np.float32(254.9) - np.float32(1e-6)),
+        (34, 6, 1, 255), ["0 is black and 1 is white"]),
     ("floats from -1 to 1", arrays(x=GRAY / np.float32(127.5) - 1), (34, 6, 1, 255),
         ["-1 is black and 1 is white"]),
     ("booleans", arrays(x=GRAY > 99), (34, 6, 1, 255), ["0 is black and 1 is white"]),
