@@ -57,12 +57,14 @@ def split_and_classes(listing: Listing) -> tuple[dict, list[str]]:
     classes = {part[0] for inner in below.values() for part in inner if len(part) > 1}
     if len(classes) > 1 and loose < total / 2:
         notes += [_unread(listing.name, table) for table in listing.tables]
+        if odd := [printable(name) for name in sorted(classes) if _use(name)]:
+            notes.append(
+                f"{listing.name}: {odd[0]} is taken for a class; if it is no class, move it"
+            )
         if loose:
             first = next(part[0] for inner in below.values() for part in inner if len(part) == 1)
-            notes.append(
-                f"{listing.name}: left out, beside the folders of the classes, are {loose} "
-                f"pictures such as {printable(first)}"
-            )
+            where = "beside the folders of the classes"
+            notes.append(f"{listing.name}: left out {where}: {loose}, such as {printable(first)}")
         for split, inner in below.items():
             kept = [(name, part[0]) for name, part in zip(chosen[split], inner) if len(part) > 1]
             found[split] = [name for name, _ in kept], [of for _, of in kept]

@@ -139,10 +139,7 @@ def _sorted_out(name, names, read) -> Listing:
     notes = []
     if unread:
         counts = ", ".join(f"{count} {ending}" for ending, count in unread.most_common())
-        notes.append(
-            f"{name}: left out are pictures that are not read here ({counts}); save them as JPEG "
-            "or PNG"
-        )
+        notes.append(f"{name}: left out, as not read here: {counts}; save them as JPEG or PNG")
     if others:
         some = ", ".join(printable(each) for each in others[:3])
         notes.append(

@@ -172,7 +172,7 @@ def _notes(run, card) -> list[str]:
     notes, train = [], card["train_images"]
     total = train + card["held_out_images"]
     if card["skipped"]:
-        notes.append(f"Skipped {card['skipped']} pictures: {', '.join(card['skipped_first'])}")
+        notes.append(f"Skipped {card['skipped']}: {', '.join(card['skipped_first'])}")
     if card["brightest"] < 128:
         notes.append(
             f"The largest value of all pixels is {card['brightest']} of 255, so the pictures are "

@@ -132,11 +132,13 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
     ("a split without classes", folder({name.replace("cats/", "").replace("dogs/", ""): content
         for name, content in SPLIT.items()}), (48, 32, 1, 255), ["taken for a split"]),
     ("a vehicle called train", folder(files(COLOUR[:20], "train/{number}.png")
-        | files(COLOUR[20:], "bus/{number}.png")), (34, 6, 2, 255), []),
+        | files(COLOUR[20:], "bus/{number}.png")), (34, 6, 2, 255), ["train is taken for a class"]),
+    ("a test folder beside classes", folder(CLASSED | files(noise(50)[40:], "test/{number}.png")),
+        (44, 6, 3, None), ["test is taken for a class"]),
     ("one folder around the classes", folder({f"pets/{name}": c for name, c in CLASSED.items()}),
         (34, 6, 2, 255), []),
     ("a stray picture", folder(CLASSED | {"cover.png": encode(COLOUR[0])}), (34, 6, 2, 255),
-        ["left out", "1 pictures such as cover.png"]),
+        ["left out beside", "1, such as cover.png"]),
     ("few in folders, most beside", folder(files() | {"a/x.png": encode(COLOUR[0] // 2),
         "b/y.png": encode(COLOUR[1] // 2)}), (36, 6, 1, 255), ["40 of 42", "no classes"]),
     ("labels in a table", folder(files(name="{number}.png")
@@ -208,7 +210,7 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
     ("five in colour", folder(files(MIXED, "{number:03}.png")), (108, 12, 1, 255),
         ["5 of 120 pictures are in colour and become gray", "CHANNELS = 3"]),
     ("one of 108 megapixels", folder(files() | {"phone.png": encode(PHOTO)}), (34, 6, 1, 255),
-        ["Skipped 1 pictures: phone.png (more than 100 million pixels"]),
+        ["Skipped 1: phone.png (more than 100 million pixels"]),
     ("20 pictures", folder(files(COLOUR[:20])), (14, 6, 1, 255), ["Only 14", "by heart"]),
     ("a zip of Windows", lambda top: write_zip(top / "own.zip", {
         f"C:/me/{name}".replace("/", "\\"): content for name, content in CLASSED.items()}),

@@ -242,7 +242,7 @@ def test_what_cannot_be_read_is_skipped_with_count_and_names(photos, runs, capsy
     write(photos / "c" / "text.png", b"not a picture")
     card = prepare(photos).card
     assert card["skipped"] == 3 and card["train_images"] + card["held_out_images"] == COUNT - 1
-    assert "Skipped 3 pictures: a/000.png (truncated" in capsys.readouterr().out
+    assert "Skipped 3: a/000.png (truncated" in capsys.readouterr().out
 
 
 def test_a_preparation_that_fails_leaves_what_was_there(photos, runs, tmp_path, monkeypatch):
