@@ -29,12 +29,12 @@ def pytest_collection_modifyitems(items):
     """Every cell of a lesson twice in a row, as a learner may; lessons come first.
 
     The second time, an exercise has a typical wrong answer, and must say so with a hint. Cells that
-    would train all over again run once.
+    train or measure for long run once.
     """
     wrong = json.loads(WRONG.read_text(encoding="utf-8"))
     for item in [item for item in items if isinstance(item, IPyNbCell)]:
         cell, options = copy.deepcopy((item.cell, item.options))
-        if "trains" in cell.metadata.get("tags", []):
+        if "long" in cell.metadata.get("tags", []):
             item.output_timeout = OUTPUT_TIMEOUT
             continue
         answer = wrong.get(item.path.stem, {}).get(cell.id)

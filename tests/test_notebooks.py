@@ -14,7 +14,7 @@ from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TAGS = {
-    "setup", "parameters", "further-parameters", "taught", "trains", "nbval-check-output",
+    "setup", "parameters", "further-parameters", "taught", "long", "nbval-check-output",
 }  # fmt: skip
 LAST_SECTIONS = ["What you learned", "Exercises", "What was saved", "Solutions"]
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|tmp|work|var|usr|opt|mnt|Users|private)/")

@@ -55,7 +55,8 @@ def split_and_classes(listing: Listing) -> tuple[dict, list[str]]:
     loose = sum(len(part) == 1 for inner in below.values() for part in inner)
     total = sum(map(len, below.values()))
     classes = {part[0] for inner in below.values() for part in inner if len(part) > 1}
-    if len(classes) > 1 and loose < total / 2:
+    some_everywhere = all(any(len(part) > 1 for part in inner) for inner in below.values())
+    if len(classes) > 1 and loose < total / 2 and some_everywhere:
         notes += [_unread(listing.name, table) for table in listing.tables]
         if odd := [printable(name) for name in sorted(classes) if _use(name)]:
             notes.append(

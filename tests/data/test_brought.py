@@ -76,7 +76,7 @@ SMALL = noise(40, 8, 1).reshape(40, 64)
 SMALL[:, 0], SMALL[:, -1] = 20, 30  # corners, as most pictures have them: alike
 WORDS = [f"pixel{number}" for number in range(64)]
 NUMBERS = list(range(64))
-PHOTO = Image.fromarray(np.zeros((9000, 12000), np.uint8))
+PHOTO = Image.new("1", (12000, 9000))
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(90)
 TEXT = [" ".join(map(str, row)) for row in SMALL]
 USE = ["Training"] * 30 + ["PublicTest"] * 10
@@ -129,6 +129,9 @@ READ = [  # what it is; how to make it; training, held out, classes, largest val
     ("trainA to testB", folder(files(COLOUR[:24], "trainA/{number}.png")
         | files(COLOUR[24:32], "trainB/{number}.png") | files(COLOUR[32:], "testA/{number}.png")),
         (32, 8, 1, 255), ["trainA, trainB (trained on) and testA (held out)"]),
+    ("a split with classes in one part", folder({name.replace("test/cats/", "test/")
+        .replace("test/dogs/", "test/"): content for name, content in SPLIT.items()
+        if not name.startswith("val")}), (48, 16, 1, 255), ["the folders are no classes"]),
     ("a split without classes", folder({name.replace("cats/", "").replace("dogs/", ""): content
         for name, content in SPLIT.items()}), (48, 32, 1, 255), ["taken for a split"]),
     ("a vehicle called train", folder(files(COLOUR[:20], "train/{number}.png")
