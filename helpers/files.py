@@ -78,7 +78,7 @@ def load_table(path) -> pd.DataFrame:
     """
     require_file(path)
     try:
-        return pd.read_csv(path, float_precision="round_trip").astype(float)
+        return pd.read_csv(path, dtype=str).astype(float)  # exactly, in every pandas
     except ValueError as error:
         raise ValueError(
             f"{short(path)} is damaged; run the notebook that writes it again."

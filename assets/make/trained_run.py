@@ -8,12 +8,12 @@ epoch. Run it with the oldest Keras the course supports (`make assets` does), so
 load the networks.
 """
 
-import argparse
 import os
 import shutil
 
 os.environ["DCGAN_PROFILE"] = "full"
 
+from assets.make.arguments import chosen
 from helpers import (
     ASSETS,
     best_epoch,
@@ -38,13 +38,7 @@ FILES = {  # in the run: as shipped
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(FEATURE_MAPS)}; default: all")
-    datasets = parser.parse_args().datasets
-    for dataset in datasets:
-        if dataset not in FEATURE_MAPS:
-            parser.error(f"{dataset} is none of {', '.join(FEATURE_MAPS)}.")
-    for dataset in datasets or FEATURE_MAPS:
+    for dataset in chosen(__doc__, FEATURE_MAPS):
         train(dataset)
 
 

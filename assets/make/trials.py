@@ -7,13 +7,13 @@ Each takes the 10,000 images that come with the course, the networks of lesson 3
 history is short, so that the curves have many points.
 """
 
-import argparse
 import time
 
 import helpers  # isort: skip  before Keras, for oneDNN
 import keras
 import numpy as np
 
+from assets.make.arguments import chosen
 from helpers.files import save_table
 
 STEPS, EPOCHS = 100, 20  # of an epoch; of a trial that says nothing else
@@ -30,14 +30,9 @@ TRIALS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(TRIALS)}; default: all")
-    names = parser.parse_args().names
-    for name in names:
-        if name not in TRIALS:
-            parser.error(f"{name} is none of {', '.join(TRIALS)}.")
+    names = chosen(__doc__, TRIALS)
     images = helpers.load_source("fashion_mnist", whole=False)[0]["train_images"]
-    for name in names or TRIALS:
+    for name in names:
         start = time.perf_counter()
         train(name, images, **TRIALS[name])
         print(f"{name}: {time.perf_counter() - start:.0f} s")

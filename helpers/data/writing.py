@@ -16,7 +16,7 @@ SPLITS = ("train", "held_out")
 BLOCK = 256  # pictures decoded at a time
 HELD_OUT = 10  # one picture in so many, where nobody has divided the set
 LEAST = 6  # pictures to train on, and to score with
-FEW = 200  # pictures, of which LEAST are held out whatever their hashes say
+SMALL_SET = 200  # pictures, of which LEAST are held out whatever their hashes say
 COLOUR = "in colour"
 
 
@@ -45,7 +45,7 @@ def write_arrays(run, source, splits, image_shape, folder) -> dict:
             _write_header(files[split], (0, *image_shape))
         pictures = _each(splits, chosen, image_shape)
         few = None
-        if total <= FEW:  # one in ten of these may be too few to score with
+        if total <= SMALL_SET:  # one in ten of these may be too few to score with
             pictures = list(pictures)
             numbers = {_number(image) for _, _, image, _, _ in pictures if image is not None}
             few = sorted(numbers)[: min(max(LEAST, len(numbers) // HELD_OUT), len(numbers) // 2)]

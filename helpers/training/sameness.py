@@ -36,7 +36,7 @@ def what_trains(model) -> dict:
         f"{name}'s optimizer": configuration(getattr(model, f"{name}_optimizer"))
         for name in NETWORKS
     }
-    return json.loads(json.dumps(content | code_of(type(model)), default=str))
+    return json.loads(_text(content | code_of(type(model))))
 
 
 def code_of(kind) -> dict:
