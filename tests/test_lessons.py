@@ -225,7 +225,7 @@ def make_folder(folder):
             picture.save(path.with_suffix(".jpg"))
         else:
             picture.convert("L").save(path.with_suffix(".png"))
-    return {"DATASET": str(folder / "pets"), "IMAGE_SIZE": 32, "FEATURE_MAPS": 16}
+    return {"DATASET": str(folder / "pets"), "IMAGE_SIZE": 30, "FEATURE_MAPS": 16}
 
 
 def make_csv(folder, name="letters.csv", count=300):
