@@ -18,9 +18,10 @@ class AdversarialModel(keras.Model):
     what an uninterrupted one would have drawn.
 
     `ema_generator` draws the previews and is what is scored and saved. With an `ema_decay` it is a
-    copy of the generator, which `train_step` must keep moving towards it; without, the generator
-    itself. `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable,
-    for a frozen one would be saved frozen; no optimizer knows them.
+    copy of the generator, which `train_step` must keep moving towards it; `fit` estimates what its
+    batch normalisations use in inference after each epoch. Without, it is the generator itself.
+    `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable, for a
+    frozen one would be saved frozen; no optimizer knows them.
 
     Args:
         generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1].
@@ -103,6 +104,10 @@ class AdversarialModel(keras.Model):
         if initial_epoch >= epochs:
             return None
         options = {"initial_epoch": initial_epoch, "shuffle": False, "verbose": 0} | options
+        estimate = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: self.estimate_statistics()
+        )
+        options["callbacks"] = [estimate, *options.get("callbacks", ())]
         networks = (self.generator, self.ema_generator, self.discriminator)
         try:
             with computing_in(self.precision, *networks):
@@ -156,6 +161,17 @@ class AdversarialModel(keras.Model):
             "model.ema_generator. The whole training is in the run's checkpoints after each epoch, "
             "and Keras's ModelCheckpoint works with save_weights_only=True."
         )
+
+    def estimate_statistics(self):
+        """Estimate the means and variances that `ema_generator` normalises by in inference.
+
+        Those it has belong to earlier weights. It draws 20 batches of 100 images, so that little
+        is left of them.
+        """
+        for number in range(20 if self.ema_decay else 0):
+            seed = (int(self.seed), -3 - number)
+            latents = tf.random.stateless_normal((100, self.latent_dim), seed)
+            self.ema_generator(latents, training=True)
 
     def preview(self):
         """Images of the fixed latents, float32 (previews, H, W, C) in [-1, 1]."""

@@ -36,6 +36,7 @@ class Previews(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if self.early and self.step() >= self.early[0]:  # a little later on a GPU
+            self.model.estimate_statistics()
             self.save()
             self.early = [step for step in self.early if step > self.step()]
 
