@@ -61,12 +61,14 @@ def train(name, images, unsigned=False, epochs=EPOCHS, **changes):
     helpers.save_png(folder / "last.png", helpers.image_grid(film.images, scale=2))
 
 
-def make_model(
-    image_shape, kernel_size=4, generator_rate=1e-3, discriminator_rate=1e-3, saturating=False
-):
-    """The networks of lesson 3 as lesson 4 compiles them, and the batch size of its recipe."""
+def make_model(image_shape, kernel_size=4, saturating=False, **changes):
+    """The networks of lesson 3 as lesson 4 compiles them, and the batch size of its recipe.
+
+    Args:
+        changes: of the recipe's entries.
+    """
     architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    recipe = training.RECIPES["course"]
+    recipe = training.RECIPES["course"] | changes
 
     class Saturating(training.DCGAN):
         @staticmethod
@@ -82,8 +84,10 @@ def make_model(
         ema_decay=recipe["ema_decay"],
     )
     model.compile(
-        training.make_optimizer(generator_rate),
-        training.make_optimizer(discriminator_rate),
+        *(
+            training.make_optimizer(recipe[f"{name}_rate"], recipe["beta_1"], recipe["beta_2"])
+            for name in ("generator", "discriminator")
+        ),
         **helpers.training_options(model, STEPS, precision="float32"),
     )
     return model, recipe["batch_size"]
@@ -106,6 +110,8 @@ class Film(keras.callbacks.Callback):
             self.look(int(self.model.step))
 
     def look(self, step):
+        if step:
+            self.model.estimate_statistics()
         self.images = helpers.to_uint8(self.model.preview())
         levels = np.round(self.images / 255 * (LEVELS - 1)) / (LEVELS - 1)
         grid = helpers.image_grid(np.uint8(255 * levels))
