@@ -110,8 +110,7 @@ class Film(keras.callbacks.Callback):
             self.look(int(self.model.step))
 
     def look(self, step):
-        if step:
-            self.model.estimate_statistics()
+        self.model.estimate_statistics()
         self.images = helpers.to_uint8(self.model.preview())
         levels = np.round(self.images / 255 * (LEVELS - 1)) / (LEVELS - 1)
         grid = helpers.image_grid(np.uint8(255 * levels))

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from helpers.networks import flat_layers
 from helpers.refused import Refused, Stopped
 from helpers.training.options import computing_in
 
@@ -163,15 +164,29 @@ class AdversarialModel(keras.Model):
         )
 
     def estimate_statistics(self):
-        """Estimate the means and variances that `ema_generator` normalises by in inference.
+        """Estimate the means and variances by which `ema_generator` normalises in inference.
 
-        Those it has belong to earlier weights. It draws 20 batches of 100 images, so that little
-        is left of them.
+        They become the mean of what 32 batches of 32 images have that it draws now.
         """
-        for number in range(20 if self.ema_decay else 0):
+        if not self.ema_decay:
+            return
+        norms = [
+            layer
+            for layer in flat_layers(self.ema_generator)
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        momenta = [norm.momentum for norm in norms]
+        for number in range(32):
+            for norm in norms:
+                norm.momentum = number / (
+                    number + 1
+                )  # so that the average of all batches comes out
             seed = (int(self.seed), -3 - number)
-            latents = tf.random.stateless_normal((100, self.latent_dim), seed)
-            self.ema_generator(latents, training=True)
+            self.ema_generator(
+                tf.random.stateless_normal((32, self.latent_dim), seed), training=True
+            )
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
 
     def preview(self):
         """Images of the fixed latents, float32 (previews, H, W, C) in [-1, 1]."""

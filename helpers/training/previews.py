@@ -32,6 +32,7 @@ class Previews(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.early = [step for step in early_steps(self.params["steps"]) if step > self.step()]
+        self.model.estimate_statistics()
         self.save()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -131,6 +131,8 @@ def test_after_an_epoch_the_average_has_statistics_of_its_own(tmp_path):
     mean, variance = model.ema_generator.non_trainable_variables[:2]
     np.testing.assert_allclose(mean, inputs.mean(0), atol=0.1 * inputs.std())
     np.testing.assert_allclose(variance, inputs.var(0), rtol=0.15)
+    (norm,) = [layer for layer in model.ema_generator.layers if hasattr(layer, "momentum")]
+    assert norm.momentum == 0.8
 
 
 def test_the_average_draws_and_without_one_the_generator():
