@@ -177,10 +177,8 @@ class AdversarialModel(keras.Model):
         ]
         momenta = [norm.momentum for norm in norms]
         for number in range(32):
-            for norm in norms:
-                norm.momentum = number / (
-                    number + 1
-                )  # so that the average of all batches comes out
+            for norm in norms:  # so that all batches count alike
+                norm.momentum = number / (number + 1)
             seed = (int(self.seed), -3 - number)
             self.ema_generator(
                 tf.random.stateless_normal((32, self.latent_dim), seed), training=True

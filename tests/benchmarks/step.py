@@ -12,6 +12,7 @@ so without oneDNN on processors without AVX-512. Then the layers are timed one b
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -54,12 +55,13 @@ def compare(shape, batch_size, rounds):
         [sys.executable, "-m", "tests.benchmarks.published", *map(str, (*shape, batch_size))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env={k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"},
         text=True,
     )
     gemms = {"float32": gemm("float32"), "bfloat16": gemm("bfloat16")}
     for action in (*candidates.values(), *gemms.values()):
         action()  # to trace it
-    published.stdout.readline()  # it has traced its own
+    next(line for line in published.stdout if line == "ready\n")  # it has traced its own
     rates = {name: [] for name in (*candidates, "the tutorial's, apart")}
     limits = {name: [] for name in gemms}
     for _ in range(rounds):
