@@ -131,9 +131,7 @@ def plot_trainings(trainings, recipes, title: str = "") -> None:
             images, distances = rows["images_seen"] / 1000, rows["distance"]
             axes.loglog(images, distances, style, color=f"C{number}", label=label, markersize=4)
             label = None
-    axes.set(
-        xlabel="images seen in training, in thousands", ylabel="Fréchet distance", title=title
-    )
+    axes.set(xlabel="images seen in training, in thousands", ylabel="Fréchet distance", title=title)
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
