@@ -47,7 +47,7 @@ def taught_model(
     )
     model.compile(
         *(
-            training.make_optimizer(recipe[f"{name}_rate"], recipe["beta_1"], recipe["beta_2"])
+            training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
             for name in ("generator", "discriminator")
         ),
         **training_options(model, steps_per_epoch=1, precision=precision),

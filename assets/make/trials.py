@@ -85,7 +85,7 @@ def make_model(image_shape, kernel_size=4, saturating=False, **changes):
     )
     model.compile(
         *(
-            training.make_optimizer(recipe[f"{name}_rate"], recipe["beta_1"], recipe["beta_2"])
+            training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
             for name in ("generator", "discriminator")
         ),
         **helpers.training_options(model, STEPS, precision="float32"),
