@@ -111,7 +111,7 @@ def test_the_trainings_show_what_lesson_5_says():
     """After equally many images and after equal time, every seed of the course's is ahead."""
     trainings = helpers.load_trainings()
     for amount, of, others in (
-        (100_000, "images_seen", ("plain", "tutorial")),
+        (50_000, "images_seen", ("plain", "tutorial")),
         (120, "seconds", ("tutorial",)),
     ):
         rows = trainings[trainings["processor"] == "AVX2"] if of == "seconds" else trainings
@@ -167,7 +167,7 @@ def test_every_diagram_is_there(name):
     path = ASSETS / "diagrams" / f"{name}.png"
     with Image.open(path) as picture:
         assert picture.format == "PNG" and picture.width >= 1200
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 50_000
 
 
 def test_a_thumbnail_is_filled_without_margins():

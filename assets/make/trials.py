@@ -16,8 +16,8 @@ import numpy as np
 from assets.make.arguments import chosen
 from helpers.files import save_table
 
-STEPS, EPOCHS = 100, 20  # of an epoch; of a trial that says nothing else
-FRAMES = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480, 640, 960, 1280, STEPS * EPOCHS)  # steps
+STEPS, EPOCHS = 100, 12  # of an epoch; of a trial that says nothing else
+FRAMES = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480, 640, 800, STEPS * EPOCHS)  # steps
 LEVELS = 32  # of gray, in the GIF, which gets smaller by it
 TRIALS = {
     "reference": {},
