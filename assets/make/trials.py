@@ -24,7 +24,7 @@ TRIALS = {
     "kernel_5": {"kernel_size": 5},
     "range_0_1": {"unsigned": True},
     "dead": {"discriminator_rate": 0.0, "epochs": 8},
-    "won": {"saturating": True},
+    "won": {"saturating": True, "discriminator_rate": 5e-3, "epochs": 8},
     "collapsed": {"generator_rate": 1e-2, "discriminator_rate": 1e-5, "epochs": 8},
 }
 
