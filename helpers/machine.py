@@ -58,8 +58,8 @@ class Profile:
 
 PROFILES = {
     "tiny": Profile("tiny", 512, 200, epochs=2, samples=200, epoch_images=512),
-    "quick": Profile("quick", 10_000, 2_000, epochs=20, samples=2_000, epoch_images=5_000),
-    "full": Profile("full", None, None, epochs=25, samples=10_000, epoch_images=20_000),
+    "quick": Profile("quick", 10_000, 2_000, epochs=10, samples=2_000, epoch_images=5_000),
+    "full": Profile("full", None, None, epochs=6, samples=10_000, epoch_images=20_000),
 }
 
 

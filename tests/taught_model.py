@@ -20,10 +20,10 @@ def taught_model(
         image_shape: (height, width, channels).
         recipe: of lesson 4's `RECIPES`.
         feature_maps: of the layers beside the image, in both networks.
-        smallest_side: pixels, see lesson 3's `build_discriminator`.
+        smallest_side: pixels, see lesson 3's `halvings`.
         seed: of the latents; the networks' weights depend on Keras's own.
         precision: as lesson 4's `PRECISION`.
-        changes: of the recipe's entries, `batch_size`, `learning_rate` or `ema_decay`.
+        changes: of the recipe's entries, such as `batch_size`.
 
     Returns:
         The `DCGAN`, and the recipe's batch size.
@@ -38,13 +38,18 @@ def taught_model(
         raise TypeError(f"A recipe has {', '.join(recipe)}, no {', '.join(sorted(unknown))}.")
     recipe = recipe | changes
     model = training.DCGAN(
-        architecture.build_generator(image_shape, feature_maps=feature_maps),
-        architecture.build_discriminator(
-            image_shape, feature_maps=feature_maps, smallest_side=smallest_side
+        *(
+            build(image_shape, feature_maps=feature_maps, smallest_side=smallest_side)
+            for build in (architecture.build_generator, architecture.build_discriminator)
         ),
         seed=seed,
         ema_decay=recipe["ema_decay"],
     )
-    optimizers = [training.make_optimizer(recipe["learning_rate"]) for _ in range(2)]
-    model.compile(*optimizers, **training_options(model, steps_per_epoch=1, precision=precision))
+    model.compile(
+        *(
+            training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
+            for name in ("generator", "discriminator")
+        ),
+        **training_options(model, steps_per_epoch=1, precision=precision),
+    )
     return model, recipe["batch_size"]

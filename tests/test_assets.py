@@ -108,19 +108,17 @@ def test_drawings_are_held_out_whole():
 
 
 def test_the_trainings_show_what_lesson_5_says():
-    """Early on, seeds differ by more than images do, and late no more; the course's is best."""
+    """After equally many images and after equal time, every seed of the course's is ahead."""
     trainings = helpers.load_trainings()
-    course = trainings[trainings["recipe"] == "course"]
-    for seconds, more in ((120, True), (480, False)):
-        distances = helpers.distances_after(trainings, "course", seconds)
-        errors = course["distance_error"][abs(course["seconds"] - seconds) < 30]
-        assert len(distances) == 3 and (distances.std(ddof=1) > errors.mean()) == more
-    for dataset, seconds in (("fashion_mnist", 240), ("emoji", 180)):
-        trainings = helpers.load_trainings(dataset)
-        course, plain = (
-            helpers.distances_after(trainings, recipe, seconds) for recipe in ("course", "plain")
-        )
-        assert len(course) == len(plain) == 3 and max(course) < min(plain)
+    for amount, of, others in (
+        (50_000, "images_seen", ("plain", "tutorial")),
+        (120, "seconds", ("tutorial",)),
+    ):
+        rows = trainings[trainings["processor"] == "AVX2"] if of == "seconds" else trainings
+        course = helpers.distances_after(rows, "course", amount, of)
+        assert len(course) == 3
+        for other in others:
+            assert course.max() < helpers.distances_after(rows, other, amount, of).min()
 
 
 def test_every_shipped_run_is_whole():

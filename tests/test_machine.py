@@ -67,7 +67,7 @@ def test_the_machine_is_described_and_where_a_gpu_is_for_the_asking(
         monkeypatch.setenv(place, "Interactive")
     machine.describe_machine()
     lines = capsys.readouterr().out.splitlines()
-    assert "CPU" in lines[0] and lines[1] == "Profile full: all images, 25 epochs"
+    assert "CPU" in lines[0] and lines[1] == "Profile full: all images, 6 epochs"
     assert lines[2:] == ([f"No GPU here. For one: {menu}, then run again."] if place else [])
 
 

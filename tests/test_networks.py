@@ -227,9 +227,9 @@ def kernels(network):
 @pytest.mark.parametrize(
     ("side", "channels", "kernel", "up", "down"),
     [
-        (28, 1, 4, [7, 14, 28], [14, 7, 4]),
+        (28, 1, 4, [4, 7, 14, 28], [14, 7, 4]),
         (64, 3, 5, [4, 8, 16, 32, 64], [32, 16, 8, 4]),
-        (48, 1, 4, [6, 12, 24, 48], [24, 12, 6, 3]),
+        (45, 1, 4, [3, 6, 12, 23, 45], [23, 12, 6, 3]),
     ],
 )
 def test_builders_serve_every_size(side, channels, kernel, up, down):
@@ -238,9 +238,10 @@ def test_builders_serve_every_size(side, channels, kernel, up, down):
     discriminator = LESSON.build_discriminator(shape, feature_maps=4, kernel_size=kernel)
     assert generator.input_shape == (None, 10) and discriminator.output_shape == (None, 1)
     assert generator.output_shape == discriminator.input_shape == (None, *shape)
-    widths = [*(4 * 2**level for level in reversed(range(len(up) - 1))), channels]
-    upwards = [layer.output.shape[1:] for layer in kernels(generator)[1:]]
-    assert upwards == [(s, s, width) for s, width in zip(up[1:], widths[1:], strict=True)]
+    widths = [*(4 * 2**level for level in reversed(range(len(down)))), channels]
+    blocks = [layer for layer in generator.layers if isinstance(layer, keras.layers.ReLU)]
+    upwards = [layer.output.shape[1:] for layer in (*blocks, generator.layers[-1])]
+    assert upwards == [(s, s, width) for s, width in zip(up, widths, strict=True)]
     downwards = [layer.output.shape[1:] for layer in kernels(discriminator)[:-1]]
     assert downwards == [(s, s, 4 * 2**level) for level, s in enumerate(down)]
     sizes = {layer.kernel.shape[:2] for layer in kernels(generator)[1:]}
@@ -270,19 +271,20 @@ def test_networks_start_with_the_small_weights_of_the_paper(name):
         assert not any(bias.any() for bias in biases)
 
 
-def test_the_discriminator_may_end_sooner():
-    discriminator = LESSON.build_discriminator((28, 28, 1), feature_maps=4, smallest_side=7)
+def test_both_networks_may_end_sooner():
+    discriminator, generator = (
+        build((28, 28, 1), feature_maps=4, smallest_side=7)
+        for build in (LESSON.build_discriminator, LESSON.build_generator)
+    )
     assert [layer.output.shape[1] for layer in kernels(discriminator)[:-1]] == [14, 7]
+    assert [layer.output.shape[1] for layer in kernels(generator)[1:]] == [14, 28]
 
 
 @pytest.mark.parametrize("build", [LESSON.build_generator, LESSON.build_discriminator])
 def test_sizes_that_cannot_be_made_are_refused_in_a_sentence(build):
     with pytest.raises(ValueError) as refusal:
-        build((100, 100, 3))
-    assert str(refusal.value) == (
-        "100 pixels = 25·2·2: halving stops at 25, and the networks start at 4 to 7 pixels and "
-        "double; take 28, 32, 64 or 128."
-    )
+        build((4, 4, 3))
+    assert str(refusal.value) == "Images are 4 pixels wide; needed are more than 4."
     with pytest.raises(ValueError, match=r"\(64, 28, 3\); needed is \(side, side, channels\)"):
         build((64, 28, 3))
 

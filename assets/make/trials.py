@@ -16,15 +16,15 @@ import numpy as np
 from assets.make.arguments import chosen
 from helpers.files import save_table
 
-STEPS, EPOCHS = 100, 20  # of an epoch; of a trial that says nothing else
-FRAMES = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480, 640, 960, 1280, STEPS * EPOCHS)  # steps
+STEPS, EPOCHS = 100, 12  # of an epoch; of a trial that says nothing else
+FRAMES = (0, 10, 20, 40, 80, 120, 160, 240, 320, 480, 640, 800, STEPS * EPOCHS)  # steps
 LEVELS = 32  # of gray, in the GIF, which gets smaller by it
 TRIALS = {
     "reference": {},
     "kernel_5": {"kernel_size": 5},
     "range_0_1": {"unsigned": True},
     "dead": {"discriminator_rate": 0.0, "epochs": 8},
-    "won": {"saturating": True},
+    "won": {"saturating": True, "discriminator_rate": 5e-3, "epochs": 8},
     "collapsed": {"generator_rate": 1e-2, "discriminator_rate": 1e-5, "epochs": 8},
 }
 
@@ -61,12 +61,14 @@ def train(name, images, unsigned=False, epochs=EPOCHS, **changes):
     helpers.save_png(folder / "last.png", helpers.image_grid(film.images, scale=2))
 
 
-def make_model(
-    image_shape, kernel_size=4, generator_rate=1e-3, discriminator_rate=1e-3, saturating=False
-):
-    """The networks of lesson 3 as lesson 4 compiles them, and the batch size of its recipe."""
+def make_model(image_shape, kernel_size=4, saturating=False, **changes):
+    """The networks of lesson 3 as lesson 4 compiles them, and the batch size of its recipe.
+
+    Args:
+        changes: of the recipe's entries.
+    """
     architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
-    recipe = training.RECIPES["course"]
+    recipe = training.RECIPES["course"] | changes
 
     class Saturating(training.DCGAN):
         @staticmethod
@@ -82,8 +84,10 @@ def make_model(
         ema_decay=recipe["ema_decay"],
     )
     model.compile(
-        training.make_optimizer(generator_rate),
-        training.make_optimizer(discriminator_rate),
+        *(
+            training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
+            for name in ("generator", "discriminator")
+        ),
         **helpers.training_options(model, STEPS, precision="float32"),
     )
     return model, recipe["batch_size"]
@@ -106,6 +110,7 @@ class Film(keras.callbacks.Callback):
             self.look(int(self.model.step))
 
     def look(self, step):
+        self.model.estimate_statistics()
         self.images = helpers.to_uint8(self.model.preview())
         levels = np.round(self.images / 255 * (LEVELS - 1)) / (LEVELS - 1)
         grid = helpers.image_grid(np.uint8(255 * levels))

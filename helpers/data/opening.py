@@ -16,6 +16,7 @@ from helpers.refused import Refused
 from helpers.run import CHECKPOINTS, Run
 
 CARD = "dataset.json"  # of prepared images, beside their arrays
+SMALLEST_SIDE = 8  # pixels
 
 
 def open_run(
@@ -97,15 +98,11 @@ def open_run(
 
 
 def _require_size(size) -> None:
-    """Refuse a side that the networks of lesson 3 cannot make."""
-    start = size
-    while isinstance(size, int) and start > 7 and start % 2 == 0:
-        start //= 2
-    if size and (start == size or not 4 <= start <= 7):
+    """Refuse what is no side of an image, or one that is too small for the networks."""
+    if not isinstance(size, int) or (size and size < SMALLEST_SIDE):
         raise Refused(
-            f"IMAGE_SIZE is {size!r}, a side in pixels that the networks of lesson 3 cannot make: "
-            "they start at 4 to 7 pixels and double, so take 28, 32, 64 or 128, or 0 for the set's "
-            "own."
+            f"IMAGE_SIZE is {size!r}; it is a side in pixels, a whole number from {SMALLEST_SIDE}, "
+            "or 0 for the set's own."
         )
 
 

@@ -89,53 +89,50 @@ def plot_defects(table) -> None:
     plt.show()
 
 
-def load_trainings(dataset: str = "fashion_mnist", processor: str = "AVX-512") -> pd.DataFrame:
+def load_trainings(dataset: str = "fashion_mnist") -> pd.DataFrame:
     """The measurements of all recipes on a data set: a row each, training by training, in time.
-
-    Args:
-        processor: two cores of a server CPU with "AVX-512" and bfloat16, or with "AVX2" only.
 
     Raises:
         FileNotFoundError: the table is not there.
     """
     require_file(RECIPES)
     table = pd.read_csv(RECIPES)
-    return table[(table["dataset"] == dataset) & (table["processor"] == processor)]
+    return table[table["dataset"] == dataset]
 
 
-def distances_after(trainings, recipe: str, seconds: float) -> np.ndarray:
-    """The distance that each seed of a recipe had after so many seconds of training.
+def distances_after(trainings, recipe: str, amount: float, of: str = "images_seen") -> np.ndarray:
+    """The distance that each training by a recipe had after so many images, or seconds.
 
-    It lies between two measurements, on the straight line through both on logarithmic axes. Seeds
-    that were not measured so early, or so late, are left out.
+    It lies between two measurements, on the straight line through both on logarithmic axes.
+    Trainings that were not measured so early, or so late, are left out.
 
     Args:
-        trainings: of `load_trainings`.
+        trainings: of `load_trainings`, or some of its rows.
+        amount: of `of`, a column: "images_seen", or "seconds" where all rows have one processor.
 
     Returns:
-        float64 (seeds,).
+        float64 (trainings,).
     """
     found = []
-    for _, rows in trainings[trainings["recipe"] == recipe].groupby("seed"):
-        times, distances = np.log(rows["seconds"]), np.log(rows["distance"])
-        if times.min() <= np.log(seconds) <= times.max():
-            found.append(np.exp(np.interp(np.log(seconds), times, distances)))
+    for _, rows in trainings[trainings["recipe"] == recipe].groupby(["seed", "processor"]):
+        amounts, distances = np.log(rows[of]), np.log(rows["distance"])
+        if amounts.min() <= np.log(amount) <= amounts.max():
+            found.append(np.exp(np.interp(np.log(amount), amounts, distances)))
     return np.array(found)
 
 
 def plot_trainings(trainings, recipes, title: str = "") -> None:
-    """Distance against minutes of training, both logarithmic: a colour a recipe, a line a seed."""
+    """Distance against images seen, both logarithmic: a colour a recipe, a line a training."""
     _, axes = plt.subplots(figsize=(8, 4.2))
     for number, recipe in enumerate(recipes):
         style = ("o-", "s--", "^:", "d-.")[number % 4]
-        for seed, rows in trainings[trainings["recipe"] == recipe].groupby("seed"):
-            label = recipe if seed == 0 else None
-            minutes = rows["seconds"] / 60
-            axes.loglog(
-                minutes, rows["distance"], style, color=f"C{number}", label=label, markersize=4
-            )
-    axes.set(xlabel="minutes of training", ylabel="Fréchet distance", title=title)
-    axes.xaxis.set_major_locator(LogLocator(2))
+        label = recipe
+        for _, rows in trainings[trainings["recipe"] == recipe].groupby(["seed", "processor"]):
+            images, distances = rows["images_seen"] / 1000, rows["distance"]
+            axes.loglog(images, distances, style, color=f"C{number}", label=label, markersize=4)
+            label = None
+    axes.set(xlabel="images seen in training, in thousands", ylabel="Fréchet distance", title=title)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")

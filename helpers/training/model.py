@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from helpers.networks import flat_layers
 from helpers.refused import Refused, Stopped
 from helpers.training.options import computing_in
 
@@ -18,9 +19,10 @@ class AdversarialModel(keras.Model):
     what an uninterrupted one would have drawn.
 
     `ema_generator` draws the previews and is what is scored and saved. With an `ema_decay` it is a
-    copy of the generator, which `train_step` must keep moving towards it; without, the generator
-    itself. `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable,
-    for a frozen one would be saved frozen; no optimizer knows them.
+    copy of the generator, which `train_step` must keep moving towards it; `fit` estimates what its
+    batch normalisations use in inference after each epoch. Without, it is the generator itself.
+    `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable, for a
+    frozen one would be saved frozen; no optimizer knows them.
 
     Args:
         generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1].
@@ -103,6 +105,10 @@ class AdversarialModel(keras.Model):
         if initial_epoch >= epochs:
             return None
         options = {"initial_epoch": initial_epoch, "shuffle": False, "verbose": 0} | options
+        estimate = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: self.estimate_statistics()
+        )
+        options["callbacks"] = [estimate, *options.get("callbacks", ())]
         networks = (self.generator, self.ema_generator, self.discriminator)
         try:
             with computing_in(self.precision, *networks):
@@ -156,6 +162,29 @@ class AdversarialModel(keras.Model):
             "model.ema_generator. The whole training is in the run's checkpoints after each epoch, "
             "and Keras's ModelCheckpoint works with save_weights_only=True."
         )
+
+    def estimate_statistics(self):
+        """Estimate the means and variances by which `ema_generator` normalises in inference.
+
+        They become the mean of what 32 batches of 32 images have that it draws now.
+        """
+        if not self.ema_decay:
+            return
+        norms = [
+            layer
+            for layer in flat_layers(self.ema_generator)
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        momenta = [norm.momentum for norm in norms]
+        for number in range(32):
+            for norm in norms:  # so that all batches count alike
+                norm.momentum = number / (number + 1)
+            seed = (int(self.seed), -3 - number)
+            self.ema_generator(
+                tf.random.stateless_normal((32, self.latent_dim), seed), training=True
+            )
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
 
     def preview(self):
         """Images of the fixed latents, float32 (previews, H, W, C) in [-1, 1]."""

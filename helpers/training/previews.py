@@ -32,10 +32,12 @@ class Previews(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.early = [step for step in early_steps(self.params["steps"]) if step > self.step()]
+        self.model.estimate_statistics()
         self.save()
 
     def on_train_batch_end(self, batch, logs=None):
         if self.early and self.step() >= self.early[0]:  # a little later on a GPU
+            self.model.estimate_statistics()
             self.save()
             self.early = [step for step in self.early if step > self.step()]
 

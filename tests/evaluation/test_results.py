@@ -183,13 +183,18 @@ def test_a_harmless_and_a_gross_defect(tmp_path):
 
 def toy_trainings():
     rows = [("a", 0, 10, 200), ("a", 0, 100, 20), ("a", 1, 50, 7), ("b", 0, 60, 6)]
-    return pd.DataFrame(rows, columns=["recipe", "seed", "seconds", "distance"])
+    table = pd.DataFrame(rows, columns=["recipe", "seed", "images_seen", "distance"])
+    return table.assign(processor="fast", seconds=table["images_seen"] / 10)
 
 
 def test_a_distance_lies_on_the_line_between_two_measurements():
-    # Ten times the time brought a tenth of the distance, so distance times seconds is 2,000.
+    # Ten times the images brought a tenth of the distance, so distance times images is 2,000.
     np.testing.assert_allclose(distances_after(toy_trainings(), "a", 40), [50])
     np.testing.assert_allclose(distances_after(toy_trainings(), "a", 50), [40, 7])
+    np.testing.assert_allclose(distances_after(toy_trainings(), "a", 4, of="seconds"), [50])
+    slower = toy_trainings().assign(processor="slow")
+    both = pd.concat([toy_trainings(), slower])
+    np.testing.assert_allclose(distances_after(both, "a", 40), [50, 50])
     assert not len(distances_after(toy_trainings(), "a", 9))
     assert not len(distances_after(toy_trainings(), "a", 101))
 
@@ -199,7 +204,8 @@ def test_the_trainings_of_a_data_set_are_in_time_and_in_one_space():
     for dataset in ("fashion_mnist", "emoji"):
         table = load_trainings(dataset)
         assert set(table["dataset"]) == {dataset} and len(set(table["space"])) == 1
-        for _, rows in table.groupby(["recipe", "seed"]):
+        for _, rows in table.groupby(["recipe", "seed", "processor"]):
+            assert rows["images_seen"].is_monotonic_increasing
             assert rows["seconds"].is_monotonic_increasing and (rows["distance"] > 0).all()
     assert set(load_trainings()["space"]) == {classifier}
 
@@ -210,4 +216,4 @@ def test_a_recipe_has_one_colour_and_one_name(axes):
     assert len(colours) == 3 and colours[0] == colours[1] != colours[2]
     assert [text.get_text() for text in axes().get_legend().get_texts()] == ["a", "b"]
     (long,) = [line for line in axes().lines if len(line.get_xdata()) == 2]
-    np.testing.assert_allclose(long.get_xydata(), [[1 / 6, 200], [10 / 6, 20]])
+    np.testing.assert_allclose(long.get_xydata(), [[0.01, 200], [0.1, 20]])

@@ -47,7 +47,9 @@ def test_previews_of_steps_and_epochs(whole):
     labels, frames = helpers.load_previews(folder, STEPS, 4, best=3)
     assert labels == ["step 0", "epoch 1", "epoch 2", "epoch 3", "epoch 4", "best: epoch 3"]
     assert frames.dtype == np.uint8 and frames.shape == (6, 5, 8, 8, 1)
-    np.testing.assert_array_equal(frames[0], helpers.to_uint8(make_model().preview()))
+    untrained = make_model()
+    untrained.estimate_statistics()
+    np.testing.assert_array_equal(frames[0], helpers.to_uint8(untrained.preview()))
     np.testing.assert_array_equal(frames[4], helpers.to_uint8(model.preview()))
     np.testing.assert_array_equal(frames[5], frames[3])
     assert len({frame.tobytes() for frame in frames[:5]}) == 5
