@@ -19,8 +19,9 @@ class AdversarialModel(keras.Model):
     what an uninterrupted one would have drawn.
 
     `ema_generator` draws the previews and is what is scored and saved. With an `ema_decay` it is a
-    copy of the generator, which `train_step` must keep moving towards it; `fit` estimates what its
-    batch normalisations use in inference after each epoch. Without, it is the generator itself.
+    copy of the generator, which `train_step` must keep moving towards it; what its batch
+    normalisations use in inference is estimated at the end of `fit`, and by the previews before
+    they draw. Without, it is the generator itself.
     `best_generator` is a copy of it as `keep_generator` found it last. Both stay trainable, for a
     frozen one would be saved frozen; no optimizer knows them.
 
@@ -105,14 +106,12 @@ class AdversarialModel(keras.Model):
         if initial_epoch >= epochs:
             return None
         options = {"initial_epoch": initial_epoch, "shuffle": False, "verbose": 0} | options
-        estimate = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda *_: self.estimate_statistics()
-        )
-        options["callbacks"] = [estimate, *options.get("callbacks", ())]
         networks = (self.generator, self.ema_generator, self.discriminator)
         try:
             with computing_in(self.precision, *networks):
-                return super().fit(batches, epochs=epochs, **options)
+                history = super().fit(batches, epochs=epochs, **options)
+                self.estimate_statistics()
+                return history
         except KeyboardInterrupt:
             raise Stopped(
                 "Stopped. All finished epochs are saved: run this cell again, with RESUME = True, "

@@ -32,12 +32,10 @@ class Previews(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.early = [step for step in early_steps(self.params["steps"]) if step > self.step()]
-        self.model.estimate_statistics()
         self.save()
 
     def on_train_batch_end(self, batch, logs=None):
         if self.early and self.step() >= self.early[0]:  # a little later on a GPU
-            self.model.estimate_statistics()
             self.save()
             self.early = [step for step in self.early if step > self.step()]
 
@@ -46,6 +44,7 @@ class Previews(keras.callbacks.Callback):
         logs["pixel_std"] = _pixel_std(self.images) / self.real_std
 
     def save(self):
+        self.model.estimate_statistics()
         self.images = as_pictures(self.model.preview())
         with atomic_write(_preview_file(self.folder, self.step())) as partial:
             np.save(partial, self.images)

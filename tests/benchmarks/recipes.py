@@ -174,6 +174,7 @@ class Log(keras.callbacks.Callback):
         if not interval or in_table(about, MEASUREMENT):
             return
         began = time.perf_counter()
+        self.model.estimate_statistics()
         row = about | {
             "images_seen": interval * self.steps * about["batch_size"],
             "seconds": round(self.checkpoint.history[interval - 1]["seconds"], 1),
