@@ -1,13 +1,14 @@
 # make run               the five lessons, from the shipped images to GIF and scores
 # make lab               open the lessons in JupyterLab
 # make test              every test but the ones below
+# make test-further      the further lessons, and what they need beside it (PyTorch)
 # make test-all          the slow ones, too: lessons 2 to 5 on every kind of source
 # make test-browser      the lessons in JupyterLab, in Chromium
 # make test-colab        the tests of `make test`, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
 #                        pipeline; cost of what is done beside the steps
 # make notebooks         execute the notebooks in place in profile full, to commit them; RUNS=folder
-#                        keeps what they train
+#                        keeps what they train; LESSONS=pytorch takes one further lesson alone
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
 # make repository SLUG=owner/name    after forking: write the new address everywhere
@@ -20,7 +21,7 @@ ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
 
-.PHONY: run lab test test-all test-browser test-colab bench notebooks assets repository clean-runs
+.PHONY: run lab test test-further test-all test-browser test-colab bench notebooks assets repository clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"
@@ -33,6 +34,9 @@ test: .venv/installed-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/python $(PYTEST)
+
+test-further: .venv/installed-further
+	.venv/bin/python $(PYTEST) tests/further notebooks/further
 
 test-all: .venv/installed-test
 	.venv/bin/python $(PYTEST) -m ""
@@ -50,7 +54,7 @@ test-colab: .venv-colab/installed
 
 notebooks: export DCGAN_PROFILE := $(or $(PROFILE),full)
 notebooks: .venv-floor/installed
-	.venv-floor/bin/python -m helpers.course notebooks $(if $(RUNS),--runs "$(RUNS)")
+	.venv-floor/bin/python -m helpers.course notebooks $(LESSONS) $(if $(RUNS),--runs "$(RUNS)")
 	.venv-floor/bin/python -m assets.make.lesson_pictures
 
 assets: .venv-floor/installed
@@ -80,14 +84,19 @@ clean-runs:
 	.venv/bin/python $(PIP_INSTALL) -r requirements-test.txt
 	touch $@
 
+.venv/installed-further: .venv/installed-test requirements-pytorch.txt
+	.venv/bin/python $(PIP_INSTALL) -r requirements-pytorch.txt
+	touch $@
+
 .venv/installed-browser: .venv/installed-test requirements-browser.txt
 	.venv/bin/python $(PIP_INSTALL) -r requirements-browser.txt
 	touch $@
 
-.venv-floor/installed: requirements.txt requirements-floor.txt
+.venv-floor/installed: requirements.txt requirements-floor.txt requirements-pytorch.txt
 	$(PYTHON) helpers/machine.py
 	$(PYTHON) -m venv .venv-floor
-	.venv-floor/bin/python $(PIP_INSTALL) -r requirements.txt -r requirements-floor.txt
+	.venv-floor/bin/python $(PIP_INSTALL) -r requirements.txt -r requirements-floor.txt \
+		-r requirements-pytorch.txt
 	touch $@
 
 # tensorflow-datasets as Colab has it: there, but with a protobuf that it cannot be imported with.

@@ -1,7 +1,8 @@
-"""Execute the five notebooks: a learner's run, or the outputs that are committed.
+"""Execute the notebooks: a learner's run of the five lessons, or the outputs that are committed.
 
 python -m helpers.course run --dataset fashion_mnist
 python -m helpers.course notebooks
+python -m helpers.course notebooks pytorch
 """
 
 import argparse
@@ -20,11 +21,15 @@ from helpers.files import atomic_write
 from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FURTHER = sorted((ROOT / "notebooks" / "further").glob("*.ipynb"))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["run", "notebooks"])
+    parser.add_argument(
+        "lessons", nargs="*", help="further lessons for `notebooks`; none: all there are"
+    )
     parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--runs", help="folder for the runs of `notebooks`, which go on from there")
     arguments = parser.parse_args()
@@ -33,7 +38,7 @@ def main():
             path = find_path(arguments.dataset)
             run_course(str(path.resolve()) if path else arguments.dataset)
         else:
-            execute_in_place(arguments.runs)
+            execute_in_place(chosen(arguments.lessons), arguments.runs)
     except papermill.PapermillExecutionError as error:
         raise SystemExit(f"The lesson stopped in cell {error.exec_count}: {error.evalue}") from None
     except (ValueError, OSError) as error:
@@ -60,15 +65,24 @@ def run_course(dataset: str) -> None:
     )
 
 
-def execute_in_place(runs: str | None) -> None:
-    """Execute the notebooks in one pass and write their outputs back.
+def chosen(lessons: list[str]) -> list[Path]:
+    """The notebooks of these further lessons, or all of the course: the five need each other."""
+    further = {path.stem: path for path in FURTHER}
+    for lesson in lessons:
+        if lesson not in further:
+            raise ValueError(f"{lesson!r} is no further lesson; there are {', '.join(further)}.")
+    return [further[lesson] for lesson in lessons] or NOTEBOOKS + FURTHER
+
+
+def execute_in_place(notebooks: list[Path], runs: str | None) -> None:
+    """Execute notebooks in one pass and write their outputs back.
 
     Args:
         runs: where the runs go, and stay; None takes a new folder and removes it.
     """
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DCGAN_RUNS"] = os.path.abspath(runs or os.path.join(folder, "runs"))
-        for notebook in NOTEBOOKS:
+        for notebook in notebooks:
             copy = Path(folder) / notebook.name
             execute(notebook, copy, {})
             content = nbformat.read(copy, as_version=4)

@@ -31,6 +31,7 @@ def toy(tmp_path, monkeypatch):
     path = tmp_path / "lessons" / "01_toy.ipynb"
     path.parent.mkdir()
     monkeypatch.setattr(course, "NOTEBOOKS", [path])
+    monkeypatch.setattr(course, "FURTHER", [])
 
     def write(*sources):
         cells = [nbformat.v4.new_code_cell('DATASET = "fashion_mnist"')]
@@ -85,6 +86,20 @@ def test_notebooks_are_executed_in_place_and_tidied(toy, tmp_path):
     assert notebook.cells[2].outputs[0].data["text/plain"] == "2"
     assert not (tmp_path / "runs").exists(), "the learner's runs were used"
     assert [file.name for file in path.parent.iterdir()] == ["01_toy.ipynb"]
+
+
+def test_a_further_lesson_is_executed_alone(toy, tmp_path, monkeypatch):
+    write, call = toy
+    first = write("1 + 1")
+    further = tmp_path / "lessons" / "toy.ipynb"
+    further.write_bytes(first.read_bytes())
+    before = first.read_bytes()
+    monkeypatch.setattr(course, "FURTHER", [further])
+    call("notebooks", "toy")
+    assert first.read_bytes() == before
+    assert nbformat.read(further, as_version=4).cells[1].execution_count == 2
+    with pytest.raises(SystemExit, match="'01_toy' is no further lesson; there are toy"):
+        call("notebooks", "01_toy")
 
 
 def test_lesson_that_fails_ends_the_run_in_one_sentence(toy, tmp_path):

@@ -11,7 +11,9 @@ from assets.make.repository import current_slug
 from helpers.data.sources import SOURCES
 from helpers.machine import PROFILES, ROOT
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FURTHER = sorted((ROOT / "notebooks" / "further").glob("*.ipynb"))
+NOTEBOOKS = LESSONS + FURTHER
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "assets" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -94,7 +96,7 @@ def marked(path, term):
 def first_use(term):
     """The lesson that uses a term first, and whether that first use is a link to the glossary."""
     pattern = WORDING.get(term, re.escape(term).replace(r"\ ", r"\s+"))
-    for path in NOTEBOOKS:
+    for path in LESSONS:
         text = marked(path, term)
         use = re.search(rf"(?i)(?<![\w-]){pattern}s?(?![\w-])", text)
         if use:
@@ -180,7 +182,7 @@ def test_sections_named_for_teachers_exist():
     named = re.findall(r"\[\*([^*]+)\*\]\[(\d)\]", text)
     assert named
     for heading, lesson in named:
-        assert heading in sections(NOTEBOOKS[int(lesson) - 1]), f"{heading}, lesson {lesson}"
+        assert heading in sections(LESSONS[int(lesson) - 1]), f"{heading}, lesson {lesson}"
     # every other *italic* would escape this test
     assert len(re.findall(r"(?<!\*)\*[^*\s][^*]*\*(?!\*)", text)) == len(named)
 
@@ -190,11 +192,11 @@ def test_sections_named_for_their_question_have_one():
     named = re.findall(r'"Think first" in\s+\[\*([^*]+)\*\]\[(\d)\]', text)
     assert len(named) == text.count('"Think first"') > 0
     for heading, lesson in named:
-        assert QUESTION in sections(NOTEBOOKS[int(lesson) - 1])[heading], heading
+        assert QUESTION in sections(LESSONS[int(lesson) - 1])[heading], heading
 
 
 def test_the_minutes_of_the_lessons_are_those_of_their_title_cells():
-    minutes = [minutes_of(path) for path in NOTEBOOKS]
+    minutes = [minutes_of(path) for path in LESSONS]
     sentence = f"the lessons take {', '.join(minutes[:-1])} and {minutes[-1]} minutes"
     assert sentence in " ".join(TEACHING.read_text("utf-8").split())
 
@@ -218,12 +220,24 @@ def test_the_points_of_the_rubric_are_100():
 
 def test_the_readme_shows_every_lesson_with_picture_badge_and_minutes():
     rows = re.findall(r"(?m)^\| \d \|.*$", README.read_text(encoding="utf-8"))
-    assert len(rows) == len(NOTEBOOKS)
-    for row, path in zip(rows, NOTEBOOKS):
+    assert len(rows) == len(LESSONS)
+    for row, path in zip(rows, LESSONS):
         (badge,) = re.findall(r"\[!\[Open in Colab\]\(\S+\)\]\(\S+?\)", row)
         assert badge in markdown_cells(path)[0]
         assert f'src="assets/lessons/{path.stem}.png"' in row
         assert f"](notebooks/{path.name})" in row
+        assert f"| {minutes_of(path)} |" in row
+
+
+def test_the_readme_shows_every_further_lesson_with_picture_badge_and_minutes():
+    text = README.read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\|.*\]\(notebooks/further/.*$", text)
+    assert len(rows) == len(FURTHER) > 0
+    for path in FURTHER:
+        (row,) = [row for row in rows if f"](notebooks/further/{path.name})" in row]
+        (badge,) = re.findall(r"\[!\[Open in Colab\]\(\S+\)\]\(\S+?\)", row)
+        assert badge in markdown_cells(path)[0]
+        assert f'src="assets/lessons/{path.stem}.png"' in row
         assert f"| {minutes_of(path)} |" in row
 
 

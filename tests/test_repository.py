@@ -10,6 +10,7 @@ import pytest
 from assets.make import repository
 from helpers.machine import ROOT
 
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 LINK = re.compile(
     r"(?:github\.com/|/github/)([\w-]+/[\w.-]+)/(?:blob|issues|actions|archive|tree)/"
 )
@@ -38,12 +39,12 @@ def test_every_link_into_the_repository_has_the_one_address():
         assert slugs <= {slug}, path
         if slugs:
             linking.add(path.as_posix())
-    notebooks = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert len(notebooks) == 5 and notebooks | {"README.md"} <= linking
+    notebooks = {path.relative_to(ROOT).as_posix() for path in NOTEBOOKS}
+    assert notebooks | {"README.md"} <= linking
 
 
 def test_the_set_up_cells_clone_the_one_address():
-    for path in (ROOT / "notebooks").glob("*.ipynb"):
+    for path in NOTEBOOKS:
         addresses = re.findall(
             r'\\"clone\\".*?\\"(https:[^\\"]+)\\"', path.read_text(encoding="utf-8")
         )

@@ -4,6 +4,7 @@ python -m assets.make.lesson_pictures
 """
 
 import base64
+from pathlib import Path
 
 import imageio.v3 as iio
 import nbformat
@@ -20,12 +21,13 @@ PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in s
     "03_architecture": ('cell.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
     "04_training": ('axes.set(xlabel="training so far", yticks=[])', (0, 0, 1, 1)),
     "05_evaluation": ("show_rows(*((kind, walks", (0, 0, 1, 1)),
+    "further/pytorch": ("largest difference of a logit", (0, 0, 0.5, 1)),
 }
 
 
 def main():
     for lesson, (line, part) in PICTURES.items():
-        path = ASSETS / "lessons" / f"{lesson}.png"
+        path = ASSETS / "lessons" / f"{Path(lesson).name}.png"
         save_png(path, thumbnail(first_picture(lesson, line), part))
         print(f"{lesson}: {path.stat().st_size / 1000:.0f} KB")
     plot = first_picture("05_evaluation", "helpers.plot_trainings(")

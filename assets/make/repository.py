@@ -11,7 +11,14 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("*.md", "*.cff", "docs/*.md", "notebooks/*.ipynb", ".github/**/*.yml", ".github/**/*.md")
+FILES = (
+    "*.md",
+    "*.cff",
+    "docs/*.md",
+    "notebooks/**/*.ipynb",
+    ".github/**/*.yml",
+    ".github/**/*.md",
+)
 SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?/[A-Za-z0-9._-]+")
 
 
