@@ -33,6 +33,8 @@ def main():
     parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--runs", help="folder for the runs of `notebooks`, which go on from there")
     arguments = parser.parse_args()
+    if arguments.command == "run" and arguments.lessons:
+        parser.error("`run` executes the five lessons; open a further one in Jupyter.")
     try:
         if arguments.command == "run":
             path = find_path(arguments.dataset)

@@ -167,7 +167,7 @@ def test_every_diagram_is_there(name):
     path = ASSETS / "diagrams" / f"{name}.png"
     with Image.open(path) as picture:
         assert picture.format == "PNG" and picture.width >= 1200
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 70_000
 
 
 def test_a_thumbnail_is_filled_without_margins():

@@ -88,7 +88,7 @@ def test_notebooks_are_executed_in_place_and_tidied(toy, tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["01_toy.ipynb"]
 
 
-def test_a_further_lesson_is_executed_alone(toy, tmp_path, monkeypatch):
+def test_a_further_lesson_is_executed_alone(toy, tmp_path, monkeypatch, capsys):
     write, call = toy
     first = write("1 + 1")
     further = tmp_path / "lessons" / "toy.ipynb"
@@ -100,6 +100,9 @@ def test_a_further_lesson_is_executed_alone(toy, tmp_path, monkeypatch):
     assert nbformat.read(further, as_version=4).cells[1].execution_count == 2
     with pytest.raises(SystemExit, match="'01_toy' is no further lesson; there are toy"):
         call("notebooks", "01_toy")
+    with pytest.raises(SystemExit):
+        call("run", "toy")
+    assert "`run` executes the five lessons" in capsys.readouterr().err
 
 
 def test_lesson_that_fails_ends_the_run_in_one_sentence(toy, tmp_path):

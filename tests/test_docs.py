@@ -8,11 +8,11 @@ import nbformat
 import pytest
 
 from assets.make.repository import current_slug
+from helpers.course import FURTHER
+from helpers.course import NOTEBOOKS as LESSONS
 from helpers.data.sources import SOURCES
 from helpers.machine import PROFILES, ROOT
 
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FURTHER = sorted((ROOT / "notebooks" / "further").glob("*.ipynb"))
 NOTEBOOKS = LESSONS + FURTHER
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "assets" / "README.md"]
@@ -218,26 +218,21 @@ def test_the_points_of_the_rubric_are_100():
 # README
 
 
-def test_the_readme_shows_every_lesson_with_picture_badge_and_minutes():
-    rows = re.findall(r"(?m)^\| \d \|.*$", README.read_text(encoding="utf-8"))
-    assert len(rows) == len(LESSONS)
-    for row, path in zip(rows, LESSONS):
-        (badge,) = re.findall(r"\[!\[Open in Colab\]\(\S+\)\]\(\S+?\)", row)
-        assert badge in markdown_cells(path)[0]
-        assert f'src="assets/lessons/{path.stem}.png"' in row
-        assert f"](notebooks/{path.name})" in row
-        assert f"| {minutes_of(path)} |" in row
-
-
-def test_the_readme_shows_every_further_lesson_with_picture_badge_and_minutes():
+@pytest.mark.parametrize(
+    "paths, folder", [(LESSONS, "notebooks/"), (FURTHER, "notebooks/further/")]
+)
+def test_the_readme_shows_every_lesson_with_picture_badge_and_minutes(paths, folder):
+    """The five in their order, with their numbers, and the further ones in a table of their own."""
     text = README.read_text(encoding="utf-8")
-    rows = re.findall(r"(?m)^\|.*\]\(notebooks/further/.*$", text)
-    assert len(rows) == len(FURTHER) > 0
-    for path in FURTHER:
-        (row,) = [row for row in rows if f"](notebooks/further/{path.name})" in row]
+    rows = re.findall(rf"(?m)^\|.*\]\({folder}\w+\.ipynb\).*$", text)
+    assert len(rows) == len(paths) > 0
+    if paths is LESSONS:
+        assert rows == re.findall(r"(?m)^\| \d \|.*$", text)
+    for row, path in zip(rows, paths):
         (badge,) = re.findall(r"\[!\[Open in Colab\]\(\S+\)\]\(\S+?\)", row)
         assert badge in markdown_cells(path)[0]
         assert f'src="assets/lessons/{path.stem}.png"' in row
+        assert f"]({folder}{path.name})" in row
         assert f"| {minutes_of(path)} |" in row
 
 

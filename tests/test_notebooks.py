@@ -10,10 +10,10 @@ import nbformat
 import pytest
 
 import helpers
+from helpers.course import FURTHER
+from helpers.course import NOTEBOOKS as LESSONS
 from helpers.machine import ROOT
 
-LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-FURTHER = sorted((ROOT / "notebooks" / "further").glob("*.ipynb"))
 NOTEBOOKS = LESSONS + FURTHER
 TAGS = {
     "setup", "parameters", "further-parameters", "taught", "long", "nbval-check-output",

@@ -13,6 +13,7 @@ import torch
 
 import helpers
 from helpers.machine import ROOT
+from tests.test_lessons import execute, printed
 
 LESSON = ROOT / "notebooks" / "further" / "pytorch.ipynb"
 architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
@@ -46,8 +47,8 @@ def make_pairs(shape, kernel_size=4):
     return networks, modules
 
 
-def make_batch(shape, seed=0):
-    rng = np.random.default_rng(seed)
+def make_batch(shape):
+    rng = np.random.default_rng(0)
     images = rng.uniform(-1, 1, (BATCH, *shape)).astype(np.float32)
     return images, rng.standard_normal((BATCH, 100)).astype(np.float32)
 
@@ -171,13 +172,6 @@ def test_the_average_moves_as_lesson_4s():
 # The lesson as a whole
 
 
-def execute(notebook, folder, **parameters):
-    return papermill.execute_notebook(
-        notebook, None, parameters, cwd=folder, kernel_name="python3", progress_bar=False,
-        coalesce_streams=True,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The lesson in colour, in a copy of the course in which no other lesson has run."""
@@ -188,9 +182,7 @@ def alone(tmp_path_factory):
         patch.setenv("DCGAN_RUNS", str(course / "runs"))
         folder = course / "notebooks" / "further"
         executed = execute(folder / LESSON.name, folder, DATASET="emoji", STEPS=2)
-    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    text = "".join(output.get("text", "") for output in outputs)
-    return SimpleNamespace(text=text, run=course / "runs" / "emoji-64-tiny")
+    return SimpleNamespace(text=printed(executed), run=course / "runs" / "emoji-64-tiny")
 
 
 def test_it_runs_in_colour_with_the_shipped_networks(alone):
@@ -213,7 +205,7 @@ def test_what_it_saves_is_loaded_without_the_course(alone):
     np.testing.assert_allclose(served, generator(latents, training=False), rtol=0, atol=1e-5)
 
 
-def stopped_by(tmp_path, monkeypatch, cells, prepend="", **parameters):
+def stopped_by(tmp_path, monkeypatch, cells, prepend=""):
     """What the lesson's first cells say where they stop."""
     monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "runs"))
     notebook = nbformat.read(LESSON, as_version=nbformat.NO_CONVERT)
@@ -222,7 +214,7 @@ def stopped_by(tmp_path, monkeypatch, cells, prepend="", **parameters):
     notebook.cells.insert(0, nbformat.v4.new_code_cell(prepend))
     nbformat.write(notebook, tmp_path / "lesson.ipynb")
     with pytest.raises(papermill.PapermillExecutionError) as caught:
-        execute(tmp_path / "lesson.ipynb", LESSON.parent, **parameters)
+        execute(tmp_path / "lesson.ipynb", LESSON.parent)
     return caught.value.evalue
 
 
