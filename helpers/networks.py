@@ -164,6 +164,11 @@ def flat_layers(network):
             yield layer
 
 
+def with_labels(first, labels):
+    """What a network is called with: latents or images alone, or with labels int (N,)."""
+    return first if labels is None else [first, keras.ops.convert_to_tensor(labels, "int32")]
+
+
 def load_trained(run, image_shape) -> tuple[keras.Model, keras.Model, Path]:
     """The trained generator and discriminator for a run, and the folder they came from.
 

@@ -161,6 +161,10 @@ def plot_history(history, floor=None, note="", title="", behind=None) -> None:
     if behind is not None:
         _draw_behind(axes, behind[behind["epoch"] <= history["epoch"].max()])
     _draw_history(axes, history)
+    if behind is not None:  # four lines leave no room for their names between them
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+        for each in axes:
+            each.legend(frameon=False, fontsize=9, **above)
     if title:
         figure.suptitle(title)
     plt.show()

@@ -1,4 +1,6 @@
-"""Lesson 4's model on lesson 3's networks, for tests and benchmarks."""
+"""Lesson 4's model on lesson 3's networks, for tests and benchmarks; also with labels."""
+
+import numpy as np
 
 from helpers import taught, training_options
 
@@ -10,6 +12,7 @@ def taught_model(
     smallest_side=4,
     seed=0,
     precision="auto",
+    way=None,
     **changes,
 ):
     """Lesson 4's model on lesson 3's networks, compiled as lesson 4 does it.
@@ -23,6 +26,8 @@ def taught_model(
         smallest_side: pixels, see lesson 3's `halvings`.
         seed: of the latents; the networks' weights depend on Keras's own.
         precision: as lesson 4's `PRECISION`.
+        way: a discriminator of `notebooks/further/choose.ipynb`; then it is that lesson's model of
+            ten classes, with its recipe instead of `recipe`.
         changes: of the recipe's entries, such as `batch_size`.
 
     Returns:
@@ -33,18 +38,23 @@ def taught_model(
         TypeError: a change is of no entry of the recipe.
     """
     architecture, training = taught("03_architecture"), taught("04_training")
-    recipe = training.RECIPES[recipe]
+    choose = taught("further/choose") if way else None
+    recipe = choose.RECIPE if way else training.RECIPES[recipe]
     if unknown := changes.keys() - recipe.keys():
         raise TypeError(f"A recipe has {', '.join(recipe)}, no {', '.join(sorted(unknown))}.")
     recipe = recipe | changes
-    model = training.DCGAN(
-        *(
+    options = {"seed": seed, "ema_decay": recipe["ema_decay"]}
+    if way:
+        generator = choose.build_generator(image_shape, 10, feature_maps=feature_maps)
+        discriminator = choose.WAYS[way](image_shape, 10, feature_maps)
+        labels = np.arange(10).repeat(8)
+        model = choose.ConditionalDCGAN(generator, discriminator, labels=labels, **options)
+    else:
+        networks = (
             build(image_shape, feature_maps=feature_maps, smallest_side=smallest_side)
             for build in (architecture.build_generator, architecture.build_discriminator)
-        ),
-        seed=seed,
-        ema_decay=recipe["ema_decay"],
-    )
+        )
+        model = training.DCGAN(*networks, **options)
     model.compile(
         *(
             training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])

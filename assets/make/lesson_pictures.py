@@ -21,6 +21,7 @@ PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in s
     "03_architecture": ('cell.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
     "04_training": ('axes.set(xlabel="training so far", yticks=[])', (0, 0, 1, 1)),
     "05_evaluation": ("show_rows(*((kind, walks", (0, 0, 1, 1)),
+    "further/choose": ("hundred = draw(shipped_generator", (0.2, 0.1, 0.9, 0.5)),
     "further/pytorch": ("largest difference of a logit", (0, 0, 1, 1)),
 }
 

@@ -21,7 +21,9 @@ def steps_per_epoch(images, batch_size: int, profile) -> int:
     return min(max(len(images), profile.epoch_images), LONGEST_EPOCH) // batch_size
 
 
-def training_batches(images, batch_size: int, seed: int, first_step: int = 0) -> tf.data.Dataset:
+def training_batches(
+    images, batch_size: int, seed: int, first_step: int = 0, labels=None
+) -> tf.data.Dataset:
     """Endless batches for `fit(steps_per_epoch=…)`.
 
     Every pass over the images has a new order that depends on the seed and the pass's number
@@ -30,16 +32,23 @@ def training_batches(images, batch_size: int, seed: int, first_step: int = 0) ->
     Args:
         images: uint8 (N, H, W, C), in memory or mapped from a file.
         batch_size: images a batch; the last, partial batch of a pass is dropped.
+        labels: int (N,) of the images, or None.
 
     Returns:
-        A dataset of float32 batches (batch_size, H, W, C) in [-1, 1].
+        A dataset of float32 batches (batch_size, H, W, C) in [-1, 1]; with `labels`, of pairs of
+        such a batch and its labels, int32 (batch_size,).
 
     Raises:
-        Refused: images of another kind, or fewer than one batch of them.
+        Refused: images of another kind, fewer than one batch of them, or another number of labels.
     """
     check_images(images)
     _require_a_batch(images, batch_size)
+    if labels is not None and len(labels) != len(images):
+        raise Refused(
+            f"There are {len(images)} images and {len(labels)} labels; each image needs one."
+        )
     steps = len(images) // batch_size  # of one pass
+    labels = None if labels is None else tf.constant(labels, tf.int32)
 
     def one_pass(number):
         order = tf.random.experimental.stateless_shuffle(
@@ -49,7 +58,8 @@ def training_batches(images, batch_size: int, seed: int, first_step: int = 0) ->
 
     def gather(chosen):
         batch = tf.numpy_function(lambda indices: images[indices], [chosen], tf.uint8)
-        return normalise(tf.ensure_shape(batch, (batch_size, *images.shape[1:])))
+        batch = normalise(tf.ensure_shape(batch, (batch_size, *images.shape[1:])))
+        return batch if labels is None else (batch, tf.gather(labels, chosen))
 
     return (
         tf.data.Dataset.counter(first_step // steps)

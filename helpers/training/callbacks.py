@@ -13,6 +13,7 @@ from helpers.data.images import normalise
 from helpers.drive import save_run
 from helpers.evaluation.features import circumstances, feature_space, figure
 from helpers.evaluation.metrics import frechet_distance
+from helpers.networks import with_labels
 from helpers.plots import image_grid, live_picture, png
 from helpers.refused import Stopped
 from helpers.training.history import best_epoch, diagnose
@@ -76,10 +77,13 @@ class Ends(keras.callbacks.Callback):
         if self.looked:
             return
         self.looked = True
-        real = evenly(self.images.train_images, min(64, len(self.images.train_images)))
-        drawn = self.previews.images
+        drawn, labels = self.previews.images, self.model.fixed_labels
+        count = min(len(drawn), len(self.images.train_images))
+        real = evenly(self.images.train_images, count)
+        its_labels = None if labels is None else evenly(self.images.train_labels, count)
         answers = [
-            self.model.discriminator(normalise(some), training=False) for some in (real, drawn)
+            self.model.discriminator(with_labels(normalise(some), names), training=False)
+            for some, names in ((real, its_labels), (drawn, labels))
         ]
         answers = np.concatenate(answers)
         if answers.min() >= 0 and answers.max() <= 1 and logs["real_accuracy"] > 0.999:
@@ -131,6 +135,8 @@ class Distance(keras.callbacks.Callback):
         seed = int(self.model.seed)
         shape = (self.count, self.model.latent_dim)
         self.latents = tf.random.stateless_normal(shape, seed=(seed, -2))
+        labelled = self.model.fixed_labels is not None
+        self.labels = evenly(self.images.held_out_labels, self.count) if labelled else None
         before = self.checkpoint.floor if best_epoch(self.checkpoint.history) else None
         now = figure(0, space, self.count, self.count, seed)
         if before and before | {"value": 0.0} != now:
@@ -150,11 +156,12 @@ class Distance(keras.callbacks.Callback):
 
     def measure(self) -> float:
         """The distance of the generator as it is now, in squared units of the features."""
-        draw = self.model.ema_generator
-        pictures = [
-            as_pictures(draw(self.latents[at : at + self.BLOCK], training=False))
-            for at in range(0, self.count, self.BLOCK)
-        ]
+        pictures = []
+        for at in range(0, self.count, self.BLOCK):
+            block = slice(at, at + self.BLOCK)
+            labels = None if self.labels is None else self.labels[block]
+            inputs = with_labels(self.latents[block], labels)
+            pictures.append(as_pictures(self.model.ema_generator(inputs, training=False)))
         return frechet_distance(self.space.extract_features(np.concatenate(pictures))[0], self.real)
 
 
@@ -193,7 +200,9 @@ class LiveView(keras.callbacks.Callback):
         if get_ipython() is None:  # a script has no cell to show it in
             return
         images, rows = self.drawn, self.checkpoint.history
-        grid = image_grid(images, scale=2 if images.shape[1] < 64 else 1)
+        labels = self.model.fixed_labels  # a row for each class, where there are any
+        columns = None if labels is None else int(np.sum(labels == labels[0]))
+        grid = image_grid(images, columns, scale=2 if images.shape[1] < 64 else 1)
         picture = png(live_picture(grid, rows, self.epochs, self.checkpoint.floor))
         if self.shown is None:
             self.shown = display(picture, display_id=True)

@@ -32,7 +32,7 @@ WEIGHTS = "model.weights.h5"  # beside the record, inside a checkpoint
 TRAINED = (
     CHECKPOINTS, HISTORY, DISTANCE, PREVIEWS, "training.gif", "generator_trained.keras",
     "generator_best.keras", "discriminator_trained.keras", METRICS, "samples.png",
-    "latent_walk.png",
+    "latent_walk.png", "conditional_generator.keras",
 )  # fmt: skip
 REMEDY = "Choose another RUN_NAME, or set RESUME = False and run all cells to start this run over."
 

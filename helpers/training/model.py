@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from helpers.networks import flat_layers
+from helpers.networks import flat_layers, with_labels
 from helpers.refused import Refused, Stopped
 from helpers.training.options import computing_in
 
@@ -26,24 +26,36 @@ class AdversarialModel(keras.Model):
     frozen one would be saved frozen; no optimizer knows them.
 
     Args:
-        generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1].
+        generator: latents float32 (N, latent_dim) to images float32 (N, H, W, C) in [-1, 1]. With
+            `labels`, it takes a list of latents and labels int32 (N,), and the discriminator one
+            of images and labels.
         discriminator: such images to logits float32 (N, 1); positive means "real".
         seed: of the latents drawn in training and of the fixed latents.
         previews: number of fixed latents whose images are shown after each epoch.
         ema_decay: share of the averaged weights, at most, that stays at each step, in [0, 1);
             0.0 for no average.
+        labels: int (previews,), the class of each fixed latent's image, or None.
 
     Raises:
-        ValueError: the discriminator does not take what the generator makes, or another ema_decay.
+        ValueError: the discriminator does not take what the generator makes, another ema_decay, or
+            labels without networks that take them, or the other way round.
     """
 
-    def __init__(self, generator, discriminator, seed=0, previews=64, ema_decay=0.0):
+    def __init__(self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None):
         super().__init__()
-        if generator.output_shape[1:] != discriminator.input_shape[1:]:
+        made, taken = generator.output_shape[1:], discriminator.inputs[0].shape[1:]
+        if made != taken:
             raise ValueError(
-                f"The generator makes images of shape {generator.output_shape[1:]}, the "
-                f"discriminator takes {discriminator.input_shape[1:]}; build both for one shape."
+                f"The generator makes images of shape {made}, the discriminator takes {taken}; "
+                "build both for one shape."
             )
+        inputs = 1 if labels is None else 2
+        for network in (generator, discriminator):
+            if len(network.inputs) != inputs:
+                raise ValueError(
+                    f"The {network.name} has {len(network.inputs)} inputs, and {inputs} are given; "
+                    "the second one is for labels, which the model needs, too: labels=…"
+                )
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay is {ema_decay}; it lies from 0 to below 1.")
         self.generator = generator
@@ -51,7 +63,9 @@ class AdversarialModel(keras.Model):
         self.ema_decay = ema_decay
         self.ema_generator = _copy(generator) if ema_decay else generator
         self.best_generator = _copy(generator)
-        self.latent_dim = generator.input_shape[-1]
+        self.latent_dim = generator.inputs[0].shape[-1]
+        self.fixed_labels = None if labels is None else tf.constant(labels, tf.int32)
+        previews = previews if labels is None else len(labels)
         self.seed = self.add_weight(name="seed", shape=(), dtype="int32", trainable=False)
         self.seed.assign(seed)
         self.step = self.add_weight(name="step", shape=(), dtype="int32", trainable=False)
@@ -93,7 +107,7 @@ class AdversarialModel(keras.Model):
         Where all epochs are done already, nothing happens.
 
         Args:
-            batches: a dataset of real images, float32 (N, H, W, C) in [-1, 1].
+            batches: of `helpers.training_batches`.
             epochs: in all, with those that `initial_epoch` leaves behind.
             options: of `keras.Model.fit`.
 
@@ -179,15 +193,19 @@ class AdversarialModel(keras.Model):
             for norm in norms:  # so that all batches count alike
                 norm.momentum = number / (number + 1)
             seed = (int(self.seed), -3 - number)
-            self.ema_generator(
-                tf.random.stateless_normal((32, self.latent_dim), seed), training=True
-            )
+            labels = self.fixed_labels
+            if labels is not None:
+                places = tf.random.stateless_uniform((32,), seed, 0, len(labels), tf.int32)
+                labels = tf.gather(labels, places)
+            latents = tf.random.stateless_normal((32, self.latent_dim), seed)
+            self.ema_generator(with_labels(latents, labels), training=True)
         for norm, momentum in zip(norms, momenta):
             norm.momentum = momentum
 
     def preview(self):
         """Images of the fixed latents, float32 (previews, H, W, C) in [-1, 1]."""
-        return self.ema_generator(tf.convert_to_tensor(self.fixed_latents), training=False)
+        latents = tf.convert_to_tensor(self.fixed_latents)
+        return self.ema_generator(with_labels(latents, self.fixed_labels), training=False)
 
     def keep_generator(self):
         """Let `best_generator` be `ema_generator` as it is now."""

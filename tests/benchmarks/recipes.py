@@ -28,6 +28,7 @@ import numpy as np
 from helpers.evaluation import metrics
 from helpers.files import save_table
 from helpers.machine import ASSETS, short
+from helpers.networks import with_labels
 from helpers.training.options import CPU_FACTS
 from tests.benchmarks import tutorial
 from tests.taught_model import taught_model
@@ -54,6 +55,11 @@ RECIPES = {
     "equal rates": variant(generator_rate=1e-3, discriminator_rate=1e-3),
     "momentum": variant(betas=(0.5, 0.999)),
     "no average": variant(ema_decay=0.0),
+    # With labels, as in notebooks/further/choose.ipynb.
+    "plane": variant(way="plane"),
+    "projection": variant(way="projection"),
+    "plane, fast generator": variant(way="plane", generator_rate=2e-3),
+    "projection, fast generator": variant(way="projection", generator_rate=2e-3),
 }
 
 
@@ -87,6 +93,7 @@ def train(arguments, recipe, seed):
     shape = images.train_images.shape[1:]
     model, batch_size = RECIPES[recipe](shape, seed, arguments.feature_maps)
     steps = INTERVAL // batch_size
+    labels = None if model.fixed_labels is None else images.train_labels
     settings = {"recipe": recipe, "SEED": seed}
     checkpoint = helpers.Checkpoint(run.folder, settings, images.card)
     done = checkpoint.restore(model)
@@ -109,7 +116,7 @@ def train(arguments, recipe, seed):
     intervals = 100_000 if arguments.minutes else round(8 * arguments.epochs)
     if log.minutes_left() > 0:
         model.fit(
-            helpers.training_batches(images.train_images, batch_size, seed, done * steps),
+            helpers.training_batches(images.train_images, batch_size, seed, done * steps, labels),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=intervals,
@@ -201,8 +208,11 @@ class Scores:
     def of(self, generator, seed, copies) -> dict:
         """Columns of the table; those of copies, which take longer, where they are asked for."""
         rng = np.random.default_rng([seed, 1])
-        latents = rng.standard_normal((self.count, generator.input_shape[-1])).astype(np.float32)
-        drawn = helpers.to_uint8(generator.predict(latents, batch_size=500, verbose=0))
+        shape = (self.count, generator.inputs[0].shape[-1])
+        latents = rng.standard_normal(shape).astype(np.float32)
+        ordered = self.images.held_out_labels if len(generator.inputs) > 1 else None
+        inputs = with_labels(latents, ordered)
+        drawn = helpers.to_uint8(generator.predict(inputs, batch_size=500, verbose=0))
         features, probabilities = self.space.extract_features(drawn)
         found = {
             "images": self.count,
@@ -217,6 +227,13 @@ class Scores:
             counts = [metrics.class_counts(p) for p in (self.real_probabilities, probabilities)]
             found["class_divergence"] = metrics.class_divergence(*counts)
             found["classes_covered"] = metrics.classes_covered(*counts)
+            shown = probabilities.argmax(axis=1)
+            if ordered is not None:
+                found["obedience"] = np.mean(shown == ordered)
+            shown = shown if ordered is None else ordered
+            recalls = [self.recall_of(c, features[shown == c]) for c in range(len(counts[0]))]
+            found["class_recall"] = np.mean(recalls)
+            found["lowest_class_recall"] = np.min(recalls)
         if copies:
             train = self.images.train_images
             nearest, _ = metrics.nearest_distances(drawn, train)
@@ -224,6 +241,12 @@ class Scores:
             found["memorisation"] = metrics.nearer_probability(nearest, honest)
             found["near_copies"] = metrics.near_copies(nearest, honest)
         return found
+
+    def recall_of(self, label, features) -> float:
+        """The recall of one class by the features of its generated images, of 500 each."""
+        real = self.real[self.images.held_out_labels == label][:500]
+        some = features[:500]
+        return metrics.precision_recall(real, some)[1] if len(some) > 3 else 0.0
 
 
 def in_table(about, names) -> bool:

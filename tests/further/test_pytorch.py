@@ -4,15 +4,14 @@ import shutil
 from types import SimpleNamespace
 
 import keras
-import nbformat
 import numpy as np
-import papermill
 import pytest
 import tensorflow as tf
 import torch
 
 import helpers
 from helpers.machine import ROOT
+from tests.further.cells import stopped_by
 from tests.test_lessons import execute, printed
 
 LESSON = ROOT / "notebooks" / "further" / "pytorch.ipynb"
@@ -205,22 +204,9 @@ def test_what_it_saves_is_loaded_without_the_course(alone):
     np.testing.assert_allclose(served, generator(latents, training=False), rtol=0, atol=1e-5)
 
 
-def stopped_by(tmp_path, monkeypatch, cells, prepend=""):
-    """What the lesson's first cells say where they stop."""
-    monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "runs"))
-    notebook = nbformat.read(LESSON, as_version=nbformat.NO_CONVERT)
-    last = next(number for number, cell in enumerate(notebook.cells) if cell.id == cells)
-    notebook.cells = notebook.cells[: last + 1]
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(prepend))
-    nbformat.write(notebook, tmp_path / "lesson.ipynb")
-    with pytest.raises(papermill.PapermillExecutionError) as caught:
-        execute(tmp_path / "lesson.ipynb", LESSON.parent)
-    return caught.value.evalue
-
-
 def test_without_pytorch_one_sentence_says_which_build_is_enough(tmp_path, monkeypatch):
     said = stopped_by(
-        tmp_path, monkeypatch, "needs",
+        LESSON, tmp_path, monkeypatch, "needs",
         prepend="import importlib.util\nfind = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name: None if name == 'torch' else find(name)",
     )  # fmt: skip
@@ -237,6 +223,6 @@ def test_another_design_is_named_by_its_layer(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     helpers.save_model(generator, folder / "generator_trained.keras")
     helpers.save_model(discriminator, folder / "discriminator_trained.keras")
-    said = stopped_by(tmp_path, monkeypatch, "design-checked")
+    said = stopped_by(LESSON, tmp_path, monkeypatch, "design-checked")
     number = discriminator.layers.index(steep)
     assert f"Layer {number} of your discriminator: negative_slope is 0.3, in lesson 3 0.2" in said
