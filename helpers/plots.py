@@ -158,13 +158,12 @@ def plot_history(history, floor=None, note="", title="", behind=None) -> None:
         figure.supxlabel(textwrap.fill(note, 110), fontsize=9)
     else:
         axes = figure.subplots(1, 2)
+    legend = {"fontsize": 10}
     if behind is not None:
         _draw_behind(axes, behind[behind["epoch"] <= history["epoch"].max()])
-    _draw_history(axes, history)
-    if behind is not None:  # four lines leave no room for their names between them
-        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
-        for each in axes:
-            each.legend(frameon=False, fontsize=9, **above)
+        # Four lines leave no room for their names between them.
+        legend = {"fontsize": 9, "loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 2}
+    _draw_history(axes, history, **legend)
     if title:
         figure.suptitle(title)
     plt.show()
@@ -191,7 +190,7 @@ def _draw_distance(axes, epochs, distances, floor) -> None:
     axes.legend(frameon=False, fontsize=10)
 
 
-def _draw_history(axes, history) -> None:
+def _draw_history(axes, history, **legend) -> None:
     losses, accuracies = axes
     epochs = history["epoch"]
     marker = "." if len(epochs) < 3 else ""  # a line needs two points
@@ -211,7 +210,7 @@ def _draw_history(axes, history) -> None:
     accuracies.set(xlabel="epoch", ylabel="discriminator accuracy", ylim=(0, 1.02))
     for each in axes:
         each.xaxis.set_major_locator(MaxNLocator(integer=True))
-        each.legend(frameon=False, fontsize=10)
+        each.legend(frameon=False, **legend)
 
 
 def _draw_behind(axes, history) -> None:
@@ -240,7 +239,7 @@ def live_picture(grid, history, epochs: int, floor) -> np.ndarray:
     names = ("epoch", "discriminator_loss", "generator_loss", *ACCURACIES)
     columns = {name: [row[name] for row in history] for name in names}
     distances = np.array([row.get("distance") for row in history], float)  # of None, nan
-    _draw_history(axes[:2], columns)
+    _draw_history(axes[:2], columns, fontsize=10)
     _draw_distance(axes[2], columns["epoch"], distances, floor)
     axes[0].set(xlim=(0, epochs), xlabel="", ylabel="loss")
     axes[1].set(xlabel="", ylabel="accuracy")

@@ -35,7 +35,8 @@ def main():
         checkpoint = helpers.Checkpoint(
             folder, {"recipe": WAY, "SEED": 0}, helpers.prepare(run).card
         )
-        checkpoint.restore(model)
+        if not checkpoint.restore(model):
+            raise SystemExit(f"{helpers.short(folder)} has no checkpoint; run the benchmark first.")
         model.estimate_statistics()
         path = helpers.ASSETS / "trained" / f"{dataset}-28" / "conditional_generator.keras"
         save_small(model.ema_generator, path)

@@ -59,14 +59,24 @@ def make_model(weights_seed=1, seed=SEED, kind=ToyGAN, ema_decay=0.9, networks=N
     return model
 
 
-def train(model, folder, epochs, *more, held_out=HELD_OUT, settings=SETTINGS, card=CARD):
-    """What notebook 4 does: restore, then go on; returns the epochs restored."""
+def train(
+    model, folder, epochs, *more, held_out=HELD_OUT, settings=SETTINGS, card=CARD, labels=None
+):
+    """What notebook 4 does: restore, then go on; returns the epochs restored.
+
+    Args:
+        labels: of `IMAGES` and of the held-out ones, a pair; None for a model without labels.
+    """
     checkpoint = helpers.Checkpoint(folder, settings, card)
     done = checkpoint.restore(model)
     run = SimpleNamespace(folder=folder, drive=None)
-    images = SimpleNamespace(card=card, train_images=IMAGES, held_out_images=held_out)
+    train_labels, held_out_labels = labels or (None, None)
+    images = SimpleNamespace(
+        card=card, train_images=IMAGES, train_labels=train_labels, held_out_images=held_out,
+        held_out_labels=held_out_labels,
+    )  # fmt: skip
     model.fit(
-        helpers.training_batches(IMAGES, BATCH, SEED, done * STEPS),
+        helpers.training_batches(IMAGES, BATCH, SEED, done * STEPS, train_labels),
         steps_per_epoch=STEPS,
         initial_epoch=done,
         epochs=epochs,
