@@ -18,6 +18,7 @@ import papermill
 from helpers import open_run, short
 from helpers.data.opening import find_path
 from helpers.files import atomic_write
+from helpers.interactive import VIEW
 from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -111,14 +112,17 @@ def execute(notebook: Path, target: Path, parameters: dict) -> None:
 
 
 def tidy(notebook) -> None:
-    """Drop what an execution adds and a reader does not need: timings, stderr, empty tags."""
-    notebook.metadata.pop("papermill", None)
+    """Drop what an execution adds and a reader does not need: timings, stderr, dead widgets."""
+    for name in ("papermill", "widgets"):
+        notebook.metadata.pop(name, None)
     for cell in notebook.cells:
         kept = ("cellView", "jupyter", "tags")  # the first two fold a cell, in Colab and Jupyter
         metadata = {name: cell.metadata[name] for name in kept if cell.metadata.get(name)}
         cell.metadata = nbformat.NotebookNode(metadata)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.get("data", {}).pop(VIEW, None)
 
 
 if __name__ == "__main__":

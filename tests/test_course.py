@@ -22,6 +22,12 @@ print("working in", pathlib.Path.cwd().name)
 print("data set", DATASET)
 """
 
+SLIDER = """
+view = {"version_major": 2, "version_minor": 0, "model_id": "0"}
+parts = {"application/vnd.jupyter.widget-view+json": view, "image/png": "", "text/plain": "0"}
+display(parts, raw=True)
+"""
+
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
@@ -74,16 +80,18 @@ def test_run_injects_the_data_set_and_says_where_results_are(toy, tmp_path, caps
 
 def test_notebooks_are_executed_in_place_and_tidied(toy, tmp_path):
     write, call = toy
-    path = write(WRITES, "1 + 1")
+    path = write(WRITES, "1 + 1", SLIDER)
     call("notebooks")
     notebook = nbformat.read(path, as_version=4)
-    assert "papermill" not in notebook.metadata
+    assert notebook.metadata.keys().isdisjoint({"papermill", "widgets"})
     folded = {"tags": ["parameters"], "jupyter": {"source_hidden": True}}
-    assert [cell.metadata for cell in notebook.cells] == [folded, {}, {}]
-    assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3]
+    assert [cell.metadata for cell in notebook.cells] == [folded, {}, {}, {}]
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3, 4]
     assert "data set fashion_mnist" in streams(notebook)
     assert "to stderr" not in streams(notebook)
     assert notebook.cells[2].outputs[0].data["text/plain"] == "2"
+    (slider,) = notebook.cells[3].outputs  # a still picture stands for it
+    assert slider.data.keys() == {"image/png", "text/plain"}
     assert not (tmp_path / "runs").exists(), "the learner's runs were used"
     assert [file.name for file in path.parent.iterdir()] == ["01_toy.ipynb"]
 

@@ -20,8 +20,9 @@ PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in s
     "02_data_preparation": ("helpers.show_images(panels", (0.4, 0.5, 0.79, 1)),
     "03_architecture": ('cell.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
     "04_training": ('axes.set(xlabel="training so far", yticks=[])', (0, 0, 1, 1)),
-    "05_evaluation": ("show_rows(*((kind, walks", (0, 0, 1, 1)),
+    "05_evaluation": ("rows.append((kind, generator(path", (0, 0, 1, 1)),
     "further/choose": ("hundred = draw(shipped_generator", (0.2, 0.1, 0.9, 0.5)),
+    "further/play": ("rows = [*range(5), len(directions) - 1]", (0.17, 0, 1, 0.8)),
     "further/pytorch": ("largest difference of a logit", (0, 0, 1, 1)),
 }
 

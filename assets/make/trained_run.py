@@ -23,6 +23,7 @@ from helpers import (
     open_run,
     prepare,
     save_gif,
+    save_json,
 )
 from helpers.course import NOTEBOOKS, execute
 from helpers.run import newest_record
@@ -61,6 +62,7 @@ def train(dataset):
     record = newest_record(run.folder)
     steps, epochs = record["settings"]["steps an epoch"], record["epoch"]
     labels, previews = load_previews(run.folder, steps, epochs, best_epoch(record["history"]))
+    save_json(target / "moments.json", {"steps_per_epoch": steps, "labels": labels})
     many, few = (64, 36) if run.image_size < 64 else (36, 16)
     for name, count in (("training.gif", many), ("training_small.gif", few)):
         grids = [

@@ -1,4 +1,4 @@
-"""Lessons 1 and 4 as a learner sees them: run in a real JupyterLab, looked at in a real Chromium.
+"""Lessons 1, 4 and play as a learner sees them: run in a JupyterLab, looked at in a Chromium.
 
 Set DCGAN_SCREENSHOTS to a folder to keep the pictures of both lessons in both themes.
 """
@@ -20,6 +20,7 @@ from types import SimpleNamespace
 import imageio.v3 as iio
 import nbformat
 import numpy as np
+import plotly
 import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import sync_playwright
@@ -36,6 +37,7 @@ if CHROMIUM is None:
         pytest.fail(missing, pytrace=False)
     pytest.skip(missing, allow_module_level=True)
 
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 QUIET = [
     "--disable-gpu",
     "--disable-quic",
@@ -67,7 +69,7 @@ def course(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     for name in ("notebooks", "helpers", "assets"):
         shutil.copytree(ROOT / name, folder / name)
-    for path in (folder / "notebooks").glob("*.ipynb"):
+    for path in (folder / "notebooks").rglob("*.ipynb"):
         notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
         for cell in notebook.cells:
             if cell.cell_type == "code":
@@ -177,7 +179,8 @@ def run_lesson(server, course, browser):
     def run(name):
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(1000 * START)
-        page.goto(f"{server}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
+        page.route("https://cdn.plot.ly/**", lambda route: route.fulfill(path=PLOTLY))
+        page.goto(f"{server}/lab/workspaces/{Path(name).name}/tree/notebooks/{name}.ipynb")
         page.locator("#jp-main-statusbar").get_by_text("| Idle").wait_for()  # there is a kernel
         notebook = nbformat.read(course / "notebooks" / f"{name}.ipynb", nbformat.NO_CONVERT)
         code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -321,6 +324,37 @@ def test_links_download_the_files_of_the_run(run_lesson, course):
             page.get_by_role("link", name=f"{run.name}/{name}").click()
         assert waiting.value.suggested_filename == name
         assert Path(waiting.value.path()).read_bytes() == (run / name).read_bytes()
+
+
+# What follows the mouse
+
+
+def test_sliders_and_button_change_the_picture(run_lesson):
+    page = run_lesson("further/play").page
+    picture = page.locator("img.jupyter-widgets")
+
+    def after(action):
+        before = picture.get_attribute("src")
+        action()
+        wait_for(lambda: picture.get_attribute("src") != before, START)
+
+    for number in (0, 5, 6):  # a direction, spread and mix
+        handle = page.locator(".noUi-handle").nth(number)
+        after(lambda handle=handle: handle.press("ArrowRight"))
+    after(page.get_by_role("button", name="Surprise me").click)
+
+
+def test_the_time_machine_moves_and_the_map_shows_pictures(run_lesson):
+    machine, chart = run_lesson("further/play").page.locator(".js-plotly-plot").all()
+    before = machine.locator("image").get_attribute("href")
+    rail = machine.locator(".slider-rail-touch-rect").bounding_box()
+    machine.page.mouse.click(rail["x"] + rail["width"] / 2, rail["y"] + rail["height"] / 2)
+    wait_for(lambda: machine.locator("image").get_attribute("href") != before, START)
+    chart.scroll_into_view_if_needed()
+    shown = chart.locator("div[style*='background-image']")
+    assert not shown.is_visible()
+    chart.locator(".points path").first.hover(force=True)
+    wait_for(shown.is_visible, START)
 
 
 # Both themes

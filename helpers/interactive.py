@@ -1,0 +1,90 @@
+"""What moves under the mouse: Plotly's figures, and sliders; a still picture where neither does."""
+
+import base64
+import json
+import uuid
+
+import imageio.v3 as iio
+import numpy as np
+from IPython.display import display
+from plotly.offline import get_plotlyjs_version
+
+from helpers.plots import image_grid
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+PAGE = """<div id="{name}" style="background: white; color: black">
+<img src="{still}" alt="{alt}" style="max-width: 100%">
+</div>
+<script>
+(() => {{
+  const box = document.getElementById("{name}");
+  const figure = {figure};
+  const pictures = {pictures};
+  const draw = () => {{
+    box.replaceChildren();
+    Plotly.newPlot(box, figure.data, figure.layout, {{responsive: true}}).then((plot) => {{
+      Plotly.addFrames(plot, figure.frames || []);
+      if (!pictures) return;
+      const shown = document.createElement("div");
+      shown.style.cssText = `width: ${{pictures.width}}px; height: ${{pictures.height}}px;
+        position: absolute; right: 8px; top: 90px; border: 1px solid black; display: none;
+        image-rendering: pixelated; background-image: url(${{pictures.url}});
+        background-size: ${{pictures.columns * pictures.width}}px`;
+      box.style.position = "relative";
+      box.append(shown);
+      plot.on("plotly_hover", (event) => {{
+        const number = event.points[0].customdata;
+        const column = number % pictures.columns, row = Math.floor(number / pictures.columns);
+        shown.style.backgroundPosition =
+          `${{-column * pictures.width}}px ${{-row * pictures.height}}px`;
+        shown.style.display = "block";
+      }});
+    }});
+  }};
+  if (window.Plotly) return draw();
+  const library = document.createElement("script");
+  library.src = "https://cdn.plot.ly/plotly-basic-{version}.min.js";
+  library.onload = draw;
+  document.head.append(library);
+}})();
+</script>"""
+
+
+def show_interactive(figure, still, alt: str, pictures=None) -> None:
+    """Display a Plotly figure that moves without a kernel, in notebooks and on web pages.
+
+    Where no script may run, or Plotly's library cannot be fetched, the still picture stays.
+
+    Args:
+        figure: of the traces in Plotly's basic bundle, such as scatter; frames are kept.
+        still: uint8 (H, W) or (H, W, 3).
+        alt: what the still picture shows, in words.
+        pictures: uint8 (N, H, W, C); a point whose `customdata` is n shows the n-th of them beside
+            the figure, 112 screen pixels wide.
+    """
+    sheet = "null"
+    if pictures is not None:
+        columns, (height, width) = 32, pictures.shape[1:3]
+        url = _url(image_grid(pictures, columns, gap=0))
+        size = {"width": 112, "height": round(112 * height / width)}
+        sheet = json.dumps({"url": url, "columns": columns, **size})
+    page = PAGE.format(
+        name=f"figure-{uuid.uuid4().hex[:8]}", still=_url(still), alt=alt,
+        figure=figure.to_json(), pictures=sheet, version=get_plotlyjs_version(),
+    )  # fmt: skip
+    display({"text/html": page, "text/plain": alt}, raw=True)
+
+
+def show_controls(controls, still) -> None:
+    """Display widgets; where no kernel lives, as on a web page, a still picture, uint8 (H, W)."""
+    view = {"version_major": 2, "version_minor": 0, "model_id": controls.model_id}
+    png = base64.b64encode(_png(still)).decode()
+    display({VIEW: view, "image/png": png, "text/plain": "sliders"}, raw=True)
+
+
+def _png(pixels) -> bytes:
+    return iio.imwrite("<bytes>", np.asarray(pixels), extension=".png")
+
+
+def _url(pixels) -> str:
+    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()
