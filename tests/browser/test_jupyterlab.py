@@ -346,15 +346,19 @@ def test_sliders_and_button_change_the_picture(run_lesson):
 
 def test_the_time_machine_moves_and_the_map_shows_pictures(run_lesson):
     machine, chart = run_lesson("further/play").page.locator(".js-plotly-plot").all()
-    before = machine.locator("image").get_attribute("href")
-    rail = machine.locator(".slider-rail-touch-rect").bounding_box()
+    machine.scroll_into_view_if_needed()
+
+    def shown():
+        return machine.locator("image").evaluate("image => image.href.baseVal")
+
+    before, rail = shown(), machine.locator(".slider-rail-touch-rect").bounding_box()
     machine.page.mouse.click(rail["x"] + rail["width"] / 2, rail["y"] + rail["height"] / 2)
-    wait_for(lambda: machine.locator("image").get_attribute("href") != before, START)
+    wait_for(lambda: shown() != before, START)
     chart.scroll_into_view_if_needed()
-    shown = chart.locator("div[style*='background-image']")
-    assert not shown.is_visible()
+    picture = chart.locator("div[style*='background-image']")
+    assert not picture.is_visible()
     chart.locator(".points path").first.hover(force=True)
-    wait_for(shown.is_visible, START)
+    wait_for(picture.is_visible, START)
 
 
 # Both themes
