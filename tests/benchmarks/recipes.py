@@ -30,7 +30,7 @@ from helpers.files import save_table
 from helpers.machine import ASSETS, short
 from helpers.networks import with_labels
 from helpers.training.options import CPU_FACTS
-from tests.benchmarks import tutorial
+from tests.benchmarks import relativistic, tutorial
 from tests.taught_model import taught_model
 
 TABLE = ASSETS / "results" / "recipes.csv"
@@ -49,6 +49,7 @@ RECIPES = {
     "course": variant(),
     "plain": variant(recipe="paper", smallest_side=7),
     "tutorial": tutorial.recipe,
+    "relativistic": relativistic.recipe,
     # The course's without one of its ideas.
     "no third block": variant(smallest_side=7),
     "paper's steps": variant(batch_size=128, generator_rate=2e-4, discriminator_rate=2e-4),
