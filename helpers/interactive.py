@@ -27,7 +27,7 @@ PAGE = """<div id="{name}" style="background: white; color: black">
       if (!pictures) return;
       const shown = document.createElement("div");
       shown.style.cssText = `width: ${{pictures.width}}px; height: ${{pictures.height}}px;
-        position: absolute; right: 8px; top: 90px; border: 1px solid black; display: none;
+        position: absolute; right: 8px; top: 90px; border: 4px solid; display: none;
         image-rendering: pixelated; background-image: url(${{pictures.url}});
         background-size: ${{pictures.columns * pictures.width}}px`;
       box.style.position = "relative";
@@ -37,6 +37,7 @@ PAGE = """<div id="{name}" style="background: white; color: black">
         const column = number % pictures.columns, row = Math.floor(number / pictures.columns);
         shown.style.backgroundPosition =
           `${{-column * pictures.width}}px ${{-row * pictures.height}}px`;
+        shown.style.borderColor = event.points[0].fullData.marker.color;
         shown.style.display = "block";
       }});
     }});

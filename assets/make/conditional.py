@@ -21,7 +21,7 @@ from helpers.files import atomic_write
 from helpers.machine import runs_folder
 from tests.taught_model import taught_model
 
-WAY = "projection"
+WAY = "plane"
 
 
 def main():

@@ -54,6 +54,7 @@ RECIPES = {
     "no third block": variant(smallest_side=7),
     "paper's steps": variant(batch_size=128, generator_rate=2e-4, discriminator_rate=2e-4),
     "equal rates": variant(generator_rate=1e-3, discriminator_rate=1e-3),
+    "slower generator": variant(generator_rate=5e-4),
     "momentum": variant(betas=(0.5, 0.999)),
     "no average": variant(ema_decay=0.0),
     # With labels, as in notebooks/further/choose.ipynb.

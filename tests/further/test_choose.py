@@ -115,7 +115,7 @@ def test_images_without_classes_are_refused_in_one_sentence(tmp_path, monkeypatc
 
 def test_an_unknown_way_is_refused(tmp_path, monkeypatch):
     said = stopped_by(LESSON, tmp_path, monkeypatch, "load", WAY="plan")
-    assert said == "WAY is 'plan'; it is projection or plane."
+    assert said == "WAY is 'plan'; it is plane or projection."
 
 
 def test_own_pictures_in_colour_with_three_classes(tmp_path, monkeypatch):
@@ -129,7 +129,7 @@ def test_own_pictures_in_colour_with_three_classes(tmp_path, monkeypatch):
     monkeypatch.setenv("DCGAN_RUNS", str(tmp_path / "runs"))
     executed = execute(
         LESSON, LESSON.parent, DATASET=str(tmp_path / "pictures"), IMAGE_SIZE=16, RUN_NAME="own",
-        EPOCHS=1, WAY="plane",
+        EPOCHS=1, WAY="projection",
     )  # fmt: skip
     assert "3 classes: dark, light, middle" in printed(executed)
     generator = helpers.load_model(tmp_path / "runs" / "own-choose" / "conditional_generator.keras")
