@@ -11,6 +11,8 @@
 #                        keeps what they train; LESSONS=pytorch takes one further lesson alone
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
+# make explorer          a web page that draws with the shipped generators; OWN=file.keras adds yours
+# make vendor            the JavaScript libraries of the web pages, from npm, to commit them
 # make repository SLUG=owner/name    after forking: write the new address everywhere
 # make clean-runs        forget all trainings
 PYTHON ?= python3
@@ -21,7 +23,8 @@ ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
 
-.PHONY: run lab test test-further test-all test-browser test-colab bench notebooks assets repository clean-runs
+.PHONY: run lab test test-further test-all test-browser test-colab bench notebooks assets explorer \
+	vendor repository clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"
@@ -66,6 +69,12 @@ endif
 	.venv-floor/bin/python -m assets.make.trained_run
 	.venv-floor/bin/python -m assets.make.trials
 	.venv-floor/bin/python -m assets.make.diagrams
+
+explorer: .venv/installed
+	.venv/bin/python site/explorer/convert.py $(OWN)
+
+vendor:
+	cd site && npm ci --ignore-scripts && node node_modules/esbuild/install.js && npm run build
 
 repository:
 	$(PYTHON) helpers/machine.py
