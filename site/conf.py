@@ -31,6 +31,7 @@ include_patterns = [
     "notebooks/*.ipynb",
     "notebooks/further/*.ipynb",
     "site/explorer.md",
+    "site/explorer/README.md",
 ]
 extensions = ["myst_nb", "sphinx.ext.githubpages"]
 
@@ -38,10 +39,12 @@ nb_execution_mode = "off"
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "html_image"]
 myst_heading_anchors = 4
+suppress_warnings = ["myst.header"]  # the glossary's terms stand at level 3
 
 html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = f"https://{SLUG.split('/')[0]}.github.io/{SLUG.split('/')[1]}/"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader has it
 html_static_path = ["vendor"]
 html_copy_source = False
 html_theme_options = {
@@ -52,6 +55,7 @@ html_theme_options = {
     "launch_buttons": {"colab_url": "https://colab.research.google.com"},
     "home_page_in_toc": True,
     "show_toc_level": 2,
+    "navbar_persistent": [],  # the menu has a search field
 }
 mathjax_path = "tex-chtml.js"
 
@@ -71,7 +75,7 @@ def menu():
     further = [lesson for lesson in lessons if "/further/" in lesson]
     first = [lesson for lesson in lessons if lesson not in further]
     docs = dict.fromkeys(re.findall(r"\]\((docs/\w+)\.md", README))
-    rest = ["assets/README", "CONTRIBUTING", "LICENSE-CONTENT"]
+    rest = ["site/explorer/README", "assets/README", "CONTRIBUTING", "LICENSE-CONTENT"]
     rest += ["README.id"] if (ROOT / "README.id.md").is_file() else []
     parts = {"Play": ["site/explorer"], "Lessons": first, "Further lessons": further}
     for caption, pages in (parts | {"Beside the lessons": [*docs, *rest]}).items():
@@ -102,9 +106,13 @@ def spare(app, doctree, docname):
 
 
 def add_explorer(app, error):
-    """Copy the explorer beside the pages; its links lead to them."""
+    """Copy the explorer beside the pages; its links lead to them.
+
+    The theme brings its symbols twice, as fonts and as a script of 1.6 MB. The fonts do.
+    """
     if error:
         return
+    Path(app.outdir, "_static", "scripts", "fontawesome.js").write_text("")
     target = Path(app.outdir, "explorer")
     shutil.copytree(SITE / "build" / "explorer", target, dirs_exist_ok=True)
     page = target / "index.html"
