@@ -3,7 +3,7 @@
 # make test              every test but the ones below
 # make test-further      the further lessons, and what they need beside it (PyTorch)
 # make test-all          the slow ones, too: lessons 2 to 5 on every kind of source
-# make test-browser      the lessons in JupyterLab, in Chromium
+# make test-browser      the lessons in JupyterLab, the explorer and the site, in Chromium
 # make test-colab        the tests of `make test`, with Colab's versions
 # make bench             speed of a step beside its peers; memory, shuffling and speed of the input
 #                        pipeline; cost of what is done beside the steps
@@ -11,6 +11,9 @@
 #                        keeps what they train; LESSONS=pytorch takes one further lesson alone
 # make assets            regenerate what assets/ holds (needs TFDS_DATA_DIR or a network; the emoji
 #                        only with EMOJI_ZIP=path)
+# make explorer          a web page that draws with the shipped generators; OWN=file.keras adds yours
+# make site              the course as web pages, in site/build/html
+# make vendor            the JavaScript libraries of the web pages, from npm, to commit them
 # make repository SLUG=owner/name    after forking: write the new address everywhere
 # make clean-runs        forget all trainings
 PYTHON ?= python3
@@ -21,7 +24,8 @@ ifdef PROFILE
 export DCGAN_PROFILE := $(PROFILE)
 endif
 
-.PHONY: run lab test test-further test-all test-browser test-colab bench notebooks assets repository clean-runs
+.PHONY: run lab test test-further test-all test-browser test-colab bench notebooks assets explorer \
+	site vendor repository clean-runs
 
 run: .venv/installed
 	.venv/bin/python -m helpers.course run --dataset "$(DATASET)"
@@ -46,7 +50,7 @@ bench: .venv/installed
 	.venv/bin/python -m tests.benchmarks.data
 	.venv/bin/python -m tests.benchmarks.callbacks
 
-test-browser: .venv/installed-browser
+test-browser: .venv/installed-browser site
 	.venv/bin/python -m pytest tests/browser
 
 test-colab: .venv-colab/installed
@@ -66,6 +70,17 @@ endif
 	.venv-floor/bin/python -m assets.make.trained_run
 	.venv-floor/bin/python -m assets.make.trials
 	.venv-floor/bin/python -m assets.make.diagrams
+
+explorer: .venv/installed
+	.venv/bin/python site/explorer/convert.py $(OWN)
+
+site: .venv-site/installed explorer
+	rm -rf site/build/html
+	.venv-site/bin/sphinx-build -c site -d site/build/doctrees -E -W --keep-going -q . site/build/html
+	@echo "Open site/build/html/README.html in a browser."
+
+vendor:
+	cd site && npm ci --ignore-scripts && node node_modules/esbuild/install.js && npm run build
 
 repository:
 	$(PYTHON) helpers/machine.py
@@ -90,6 +105,11 @@ clean-runs:
 
 .venv/installed-browser: .venv/installed-test requirements-browser.txt
 	.venv/bin/python $(PIP_INSTALL) -r requirements-browser.txt
+	touch $@
+
+.venv-site/installed: requirements-site.txt
+	$(PYTHON) -m venv .venv-site
+	.venv-site/bin/python $(PIP_INSTALL) -r requirements-site.txt
 	touch $@
 
 .venv-floor/installed: requirements.txt requirements-floor.txt requirements-pytorch.txt

@@ -16,6 +16,7 @@ from helpers.machine import PROFILES, ROOT
 NOTEBOOKS = LESSONS + FURTHER
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "assets" / "README.md"]
+PAGES.append(ROOT / "site" / "explorer" / "README.md")
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 GLOSSARY = ROOT / "docs" / "glossary.md"
 REFERENCES = ROOT / "docs" / "references.md"

@@ -16,6 +16,7 @@ FILES = (
     "*.cff",
     "docs/*.md",
     "notebooks/**/*.ipynb",
+    "site/explorer/*.html",
     ".github/**/*.yml",
     ".github/**/*.md",
 )

@@ -23,29 +23,11 @@ import numpy as np
 import plotly
 import pytest
 from nbconvert import HTMLExporter
-from playwright.sync_api import sync_playwright
 
 from helpers.machine import ROOT
 from helpers.plots import image_grid
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-if CHROMIUM is None:
-    missing = "No browser found: install Chromium or Google Chrome, so that it is on the PATH."
-    if os.environ.get("CI"):
-        pytest.fail(missing, pytrace=False)
-    pytest.skip(missing, allow_module_level=True)
-
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-QUIET = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 GIFS = {"01_introduction": 4, "04_training": 1}
 THEMES = ("JupyterLab Light", "JupyterLab Dark")
 SETTINGS = {
@@ -138,14 +120,6 @@ def wait_for(condition, seconds, interval=0.2):
         assert time.monotonic() < deadline, f"Waited {seconds} seconds in vain."
         time.sleep(interval)
     return result
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 # A lesson, run

@@ -1,0 +1,175 @@
+// The page: latents and sliders in, pictures out. engine.js draws.
+"use strict";
+
+const WALL = 16, LIMIT = 4; // pictures on the wall; how far a direction's slider goes
+const byId = (id) => document.getElementById(id);
+
+const explorer = {
+  waiting: {}, // of files that were asked for, by name
+  arrived(name, content) {
+    explorer.waiting[name](content);
+  },
+  loaded: {},
+  generator: null,
+  chosen: 0, // which of the wall is the picture
+  drawn: 0, // how many times
+};
+let latents, second, secondLabel, sliders = [], canvases = [], busy = false, again = false;
+
+// A file of convert.py is a script, because a page from a disk may not fetch.
+function fetchGenerator(name) {
+  explorer.loaded[name] ??= new Promise((resolve, reject) => {
+    explorer.waiting[name] = (content) => resolve(engine.load(content));
+    const script = document.createElement("script");
+    script.src = `${encodeURIComponent(name)}.js`;
+    script.onerror = () => reject(new Error(`${script.src} is missing`));
+    document.head.append(script);
+  });
+  return explorer.loaded[name];
+}
+
+// From a normal distribution with mean 0 and deviation 1, by Box and Muller.
+function normal() {
+  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}
+
+const newLatent = () => Float32Array.from({ length: explorer.generator.latents }, normal);
+
+function addSlider(name, low, high, value) {
+  const label = document.createElement("label");
+  label.innerHTML = "<span></span><input type=range step=0.05><output></output>";
+  const [title, input, output] = label.children;
+  title.textContent = name;
+  Object.assign(input, { min: low, max: high });
+  input.value = value;
+  const show = () => (output.value = Number(input.value).toFixed(2));
+  input.addEventListener("input", () => { show(); redraw(); });
+  show();
+  byId("sliders").append(label);
+  return { input, reset: () => { input.value = value; show(); } };
+}
+
+// The latent that is drawn: mixed with the second one, shrunk, and moved along the directions.
+function moved(latent, mix = 0) {
+  const { directions } = explorer.generator;
+  const [variety, , ...along] = sliders.map(({ input }) => Number(input.value));
+  const length = Math.hypot(1 - mix, mix); // keeps a mixture's deviation 1
+  const result = latent.map((v, i) => (variety * ((1 - mix) * v + mix * second[i])) / length);
+  along.forEach((distance, d) => {
+    for (let i = 0; i < result.length; i++)
+      result[i] += distance * directions[d * result.length + i];
+  });
+  return result;
+}
+
+function labelOf(place) {
+  const wanted = document.querySelector("#classes input:checked")?.value ?? "";
+  return wanted === "" ? place % Math.max(explorer.generator.classes.length, 1) : Number(wanted);
+}
+
+function paint(canvas, bytes, [height, width, channels]) {
+  const pixels = new ImageData(width, height);
+  for (let p = 0; p < height * width; p++) {
+    for (let c = 0; c < 3; c++) pixels.data[4 * p + c] = bytes[channels * p + (c % channels)];
+    pixels.data[4 * p + 3] = 255;
+  }
+  Object.assign(canvas, { width, height });
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+// Draw now, or once more after the drawing that is under way: never two at a time.
+async function redraw() {
+  if (busy) return void (again = true);
+  busy = true;
+  do {
+    again = false;
+    const { generator } = explorer;
+    const mix = Number(sliders[1].input.value);
+    const batch = [moved(second), ...latents.map((latent) => moved(latent))];
+    const labels = latents.map((_, place) => labelOf(place));
+    const own = labels[explorer.chosen];
+    labels.unshift(secondLabel ?? own);
+    if (mix) { // else your picture is as it hangs on the wall
+      batch.push(moved(latents[explorer.chosen], mix));
+      labels.push(own);
+    }
+    const all = Float32Array.from(batch.flatMap((latent) => [...latent]));
+    const images = await engine.draw(generator, all, labels);
+    paint(byId("picture"), images[mix ? WALL + 1 : explorer.chosen + 1], generator.shape);
+    [byId("second"), ...canvases].forEach((canvas, n) => paint(canvas, images[n], generator.shape));
+    explorer.drawn++;
+    explorer.first ??= performance.now(); // milliseconds since the page was asked for
+    describe(own);
+    await new Promise(requestAnimationFrame);
+  } while (again);
+  busy = false;
+}
+
+function describe(label) {
+  const { title, classes } = explorer.generator;
+  const what = classes.length ? `${title}, ${classes[label]}` : title;
+  byId("picture").setAttribute("aria-label", `Generated picture: ${what}`);
+}
+
+async function chooseGenerator(name) {
+  byId("status").textContent = "Loading the network…";
+  try {
+    explorer.generator = await fetchGenerator(name);
+  } catch (error) {
+    return void (byId("status").textContent = `This network could not be loaded: ${error.message}.`);
+  }
+  if (byId("generator").value !== name) return; // another one was chosen meanwhile
+  const { classes, shares } = explorer.generator;
+  byId("sliders").replaceChildren();
+  sliders = [addSlider("Variety", 0, 1.5, 1), addSlider("Mix", 0, 1, 0)];
+  shares.forEach((_, d) => sliders.push(addSlider(`Direction ${d + 1}`, -LIMIT, LIMIT, 0)));
+  byId("classes").hidden = !classes.length;
+  byId("classes").replaceChildren(byId("classes").firstElementChild);
+  ["one of each", ...classes].forEach((label, n) => {
+    const box = document.createElement("label");
+    box.innerHTML = "<input type=radio name=class><span></span>";
+    Object.assign(box.firstChild, { value: n ? n - 1 : "", checked: n === 0, onchange: redraw });
+    box.lastChild.textContent = label;
+    byId("classes").append(box);
+  });
+  surprise();
+  await redraw();
+  const way = explorer.backend === "wasm" ? "WebAssembly" : "plain JavaScript, slowly";
+  byId("status").textContent = `Drawn on your own machine, with ${way}. Nothing is sent anywhere.`;
+}
+
+function surprise() {
+  latents = Array.from({ length: WALL }, newLatent);
+  second = newLatent();
+  secondLabel = null;
+  redraw();
+}
+
+function buildWall() {
+  for (let place = 0; place < WALL; place++) {
+    const label = document.createElement("label");
+    label.innerHTML = "<input type=radio name=wall><canvas></canvas>";
+    const [input, canvas] = label.children;
+    input.checked = place === 0;
+    input.setAttribute("aria-label", `Picture ${place + 1} of ${WALL}`);
+    input.onchange = () => { explorer.chosen = place; redraw(); };
+    canvases.push(canvas);
+    byId("wall").append(label);
+  }
+}
+
+byId("surprise").onclick = surprise;
+byId("keep").onclick = () => {
+  second = latents[explorer.chosen].slice();
+  secondLabel = labelOf(explorer.chosen);
+  redraw();
+};
+byId("reset").onclick = () => { sliders.forEach(({ reset }) => reset()); redraw(); };
+for (const [name, title] of Object.entries(generators)) byId("generator").add(new Option(title, name));
+byId("generator").onchange = ({ target }) => chooseGenerator(target.value);
+buildWall();
+const wanted = new URLSearchParams(location.search).get("backend"); // ?backend=cpu
+engine.start(wanted ? [wanted] : undefined).then((backend) => {
+  explorer.backend = backend;
+  return chooseGenerator(byId("generator").value);
+});
