@@ -50,6 +50,8 @@ class StopAtNaN(keras.callbacks.Callback):
         Stopped: from `fit`; names the loss and the step and says what to try.
     """
 
+    on_every_machine = True  # where several train together; the others are the chief's
+
     def __init__(self, checkpoint):
         super().__init__()
         self.checkpoint = checkpoint

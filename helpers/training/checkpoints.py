@@ -24,6 +24,7 @@ from helpers.run import (
     checkpoint_files,
     read_record,
 )
+from helpers.training.distributed import is_chief
 from helpers.training.history import best_epoch
 from helpers.training.sameness import first_difference, what_trains
 
@@ -145,7 +146,8 @@ class Checkpoint(keras.callbacks.Callback):
             if record["precision"] != model.precision:
                 print(f"Goes on in {model.precision}; until now it was {record['precision']}.")
             self.id, self.history, self.floor = record["id"], record["history"], record["floor"]
-            self._save_history()
+            if is_chief(model.distribute_strategy):
+                self._save_history()
             return record["epoch"]
         if files:
             raise Refused(f"No checkpoint in {short(self.folder)} can be read. {REMEDY}")

@@ -4,7 +4,10 @@ TensorFlow's `tf.distribute` moves the gradients. A replica is a copy of the net
 it gets its slice of each global batch.
 """
 
+import functools
 import inspect
+import os
+import zlib
 from contextlib import contextmanager, suppress
 
 import keras
@@ -22,7 +25,8 @@ def open_devices(devices=1) -> tf.distribute.Strategy:
     """The devices that train; networks, model and optimizers are made under its `scope()`.
 
     Args:
-        devices: 1; "all" for all GPUs of this machine; "cpu:2" to split the CPU in two, for trying.
+        devices: 1; "all" for all GPUs of this machine; "cpu:2" to split the CPU in two, for trying;
+            "machines" for what `python -m helpers.course train` has found.
 
     Raises:
         Refused: another value; no GPU; or the CPU can no longer be split.
@@ -30,6 +34,8 @@ def open_devices(devices=1) -> tf.distribute.Strategy:
     kind, _, number = str(devices).partition(":")
     if devices == 1:
         return tf.distribute.get_strategy()
+    if devices == "machines":
+        return open_machines()
     if devices == "all":
         gpus = [gpu.name for gpu in tf.config.list_logical_devices("GPU")]
         if not gpus:
@@ -54,7 +60,65 @@ def open_devices(devices=1) -> tf.distribute.Strategy:
 
 def _mirrored(devices, cross_device_ops=None):
     print(f"{len(devices)} devices train together, each with its share of every batch.")
+    _be_quiet()
     return tf.distribute.MirroredStrategy(devices, cross_device_ops)
+
+
+def _be_quiet():
+    tf.get_logger().setLevel("ERROR")  # it would tell of every sum over the devices
+
+
+@functools.cache
+def open_machines() -> tf.distribute.Strategy:
+    """All GPUs, or the CPU, of every machine that TF_CONFIG or Slurm names; waits for all of them.
+
+    It must be called before TensorFlow starts.
+    """
+    _be_quiet()
+    resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    if "TF_CONFIG" not in os.environ:
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**_tasks_without_gpus())
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def _tasks_without_gpus():
+    """What Slurm's resolver must be told where there is no GPU, for it divides by their number."""
+    if tf.config.list_physical_devices("GPU"):
+        return {}
+    tasks = max(
+        int(each.split("(")[0]) for each in os.environ["SLURM_STEP_TASKS_PER_NODE"].split(",")
+    )
+    return {"gpus_per_node": tasks, "gpus_per_task": 1, "auto_set_gpu": False}
+
+
+def is_chief(strategy) -> bool:
+    """Whether this machine writes the files: the chief does, or where there is none, worker 0."""
+    resolver = strategy.cluster_resolver
+    return not resolver or _number(resolver) == 0
+
+
+def _number(resolver) -> int:
+    """The number of this machine among all; where one is called chief, it comes first."""
+    cluster = resolver.cluster_spec().as_dict()
+    return resolver.task_id + ("chief" in cluster and resolver.task_type != "chief")
+
+
+def require_agreement(strategy, what, value: bytes) -> None:
+    """Wait for all machines, and refuse to go on where they do not have the same value."""
+    if not strategy.cluster_resolver:
+        return
+    mine = tf.constant([zlib.crc32(value)], tf.int64)
+
+    @tf.function
+    def gather():
+        return strategy.run(lambda: tf.distribute.get_replica_context().all_gather(mine, axis=0))
+
+    everyones = strategy.experimental_local_results(gather())[0].numpy()
+    if np.ptp(everyones):
+        raise Refused(
+            f"The machines do not start from the same {what}; let all of them work in one runs/ "
+            "folder that they share (DCGAN_RUNS), or give each a copy of it."
+        )
 
 
 def replicas_of(model) -> int:
@@ -77,6 +141,9 @@ def fit_on_replicas(
         raise Refused(f"On several devices, fit has no {name}; leave it out, or set DEVICES = 1.")
     strategy, slices = model.distribute_strategy, iter(_slices(batches, model.distribute_strategy))
     losses = losses_of_all_replicas(model)
+    if not is_chief(strategy):  # it alone writes
+        callbacks = [each for each in callbacks if getattr(each, "on_every_machine", False)]
+    require_agreement(strategy, "checkpoint and precision", _state(model, initial_epoch))
 
     def on_a_replica(data):
         logs = model.train_step(data)
@@ -107,6 +174,11 @@ def fit_on_replicas(
     return model.history
 
 
+def _state(model, epoch) -> bytes:
+    weights = [*model.generator.get_weights(), *model.discriminator.get_weights()]
+    return b"".join([f"{epoch} {model.precision}".encode(), *(each.tobytes() for each in weights)])
+
+
 def _slices(batches, strategy):
     """The batches of this machine, each cut into one slice for each of its replicas."""
     local = len(strategy.extended.worker_devices)
@@ -134,10 +206,8 @@ def part_of_this_machine(batch_size, strategy=None) -> slice:
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return slice(0, batch_size)
     require_equal_parts(batch_size, strategy.num_replicas_in_sync)
-    resolver, number = strategy.cluster_resolver, 0
-    if resolver:  # of several machines; where one is called chief, it comes first
-        cluster = resolver.cluster_spec().as_dict()
-        number = resolver.task_id + ("chief" in cluster and resolver.task_type != "chief")
+    resolver = strategy.cluster_resolver
+    number = _number(resolver) if resolver else 0
     local = len(strategy.extended.worker_devices)
     count = batch_size // strategy.num_replicas_in_sync * local
     return slice(number * count, (number + 1) * count)
