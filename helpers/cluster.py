@@ -19,8 +19,9 @@ from helpers.refused import Refused, Stopped
 PATIENCE = 60  # seconds until all machines must have answered
 AGAIN = "Start it again on all of them; it goes on after the last finished epoch."
 PARAMETERS = ("parameters", "further-parameters")
-MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")  # the cells that train
-LAST_MARK = "helpers.save_gif("  # the cell that saves what was trained
+# The cells that train have one of these, and the last one saves what was trained.
+MARKS = ("helpers.open_run(", "recipe = RECIPES[RECIPE]", "model = DCGAN(", "model.fit(")
+LAST_MARK = "helpers.save_gif("
 
 
 def read_task() -> str:
