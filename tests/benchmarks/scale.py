@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.machine import ROOT
+from helpers.networks import flat_layers
 from helpers.training.distributed import open_machines
 from tests.kills import free_ports
 from tests.taught_model import taught_model
@@ -59,8 +60,17 @@ def reduced_bytes(model) -> dict:
     """Bytes that the devices add up in a step, by what they are; float32.
 
     The generator's gradients go twice, once for the optimizer and once for their norm in the
-    history.
+    history. A batch normalisation sends three numbers for each feature map, and two gradients on
+    the way back; the discriminator's are called twice.
     """
+    features = {
+        name: sum(
+            layer.gamma.shape[0]
+            for layer in flat_layers(getattr(model, name))
+            if isinstance(layer, keras.layers.BatchNormalization)
+        )
+        for name in ("generator", "discriminator")
+    }
     weights = {
         name: sum(int(np.prod(each.shape)) for each in getattr(model, name).trainable_variables)
         for name in ("generator", "discriminator")
@@ -69,6 +79,7 @@ def reduced_bytes(model) -> dict:
         "discriminator's gradients": 4 * weights["discriminator"],
         "generator's gradients": 4 * weights["generator"],
         "the same, for their norm": 4 * weights["generator"],
+        "batch normalisation": 4 * 5 * (features["generator"] + 2 * features["discriminator"]),
     }
 
 
@@ -161,8 +172,8 @@ def main():
     total = sum(parts.values())
     print("\nadded up in a step, MB")
     for name, size in parts.items():
-        print(f"  {name:26}{size / 1e6:7.1f}")
-    print(f"  {'all':26}{total / 1e6:7.1f}\n")
+        print(f"  {name:26}{size / 1e6:8.3f}")
+    print(f"  {'all':26}{total / 1e6:8.3f}\n")
     together = in_two_processes(arguments)
     print(
         f"two processes on this CPU: {1000 * together:.1f} ms a step, "
