@@ -66,6 +66,7 @@ from helpers.plots import (
 from helpers.training.batches import steps_per_epoch, training_batches
 from helpers.training.callbacks import training_callbacks
 from helpers.training.checkpoints import Checkpoint
+from helpers.training.distributed import open_devices
 from helpers.training.history import best_epoch, show_history
 from helpers.training.model import AdversarialModel
 from helpers.training.options import training_options

@@ -3,6 +3,7 @@
 python -m helpers.course run --dataset fashion_mnist
 python -m helpers.course notebooks
 python -m helpers.course notebooks pytorch
+python -m helpers.course train --run NAME    on each of several machines: docs/several-devices.md
 """
 
 import argparse
@@ -16,6 +17,7 @@ import nbformat
 import papermill
 
 from helpers import open_run, short
+from helpers.cluster import train
 from helpers.data.opening import find_path
 from helpers.files import atomic_write
 from helpers.interactive import VIEW
@@ -27,19 +29,27 @@ FURTHER = sorted((ROOT / "notebooks" / "further").glob("*.ipynb"))
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["run", "notebooks"])
+    parser.add_argument("command", choices=["run", "notebooks", "train"])
     parser.add_argument(
         "lessons", nargs="*", help="further lessons for `notebooks`; none: all there are"
     )
     parser.add_argument("--dataset", default="fashion_mnist")
     parser.add_argument("--runs", help="folder for the runs of `notebooks`, which go on from there")
+    parser.add_argument("--run", default="", help="name of the run that `train` trains")
+    parser.add_argument("--epochs", type=int, default=0, help="of `train`; 0: the profile's")
+    parser.add_argument("--batch-size", type=int, default=0, help="of `train`; 0: the recipe's")
+    parser.add_argument("--devices", default="1", help='of `train` on one machine; "all": all GPUs')
     arguments = parser.parse_args()
-    if arguments.command == "run" and arguments.lessons:
+    if arguments.command != "notebooks" and arguments.lessons:
         parser.error("`run` executes the five lessons; open a further one in Jupyter.")
     try:
         if arguments.command == "run":
             path = find_path(arguments.dataset)
             run_course(str(path.resolve()) if path else arguments.dataset)
+        elif arguments.command == "train":
+            names = {"RUN_NAME": arguments.run, "DATASET": arguments.dataset}
+            names |= {"EPOCHS": arguments.epochs, "BATCH_SIZE": arguments.batch_size}
+            train(names | {"DEVICES": 1 if arguments.devices == "1" else arguments.devices})
         else:
             execute_in_place(chosen(arguments.lessons), arguments.runs)
     except papermill.PapermillExecutionError as error:

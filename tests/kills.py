@@ -1,16 +1,22 @@
 """Kill lesson 4's training at random moments and compare with one that nobody killed.
 
 python -m tests.kills 50 [seed]
+python -m tests.kills machines 10 [seed]
 
 Prints a line per kill and ends with exit code 1 if a training that was killed differs in a bit.
+The second command kills one of two processes that train together, at random, and starts both again;
+it ends with exit code 1 where the other one does not end by itself or more than an epoch is lost.
 """
 
 import hashlib
+import json
 import multiprocessing
 import os
 import random
 import re
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +26,7 @@ from pathlib import Path
 
 import h5py
 
+from helpers.machine import ROOT
 from helpers.run import DISTANCE, HISTORY, PREVIEWS, checkpoint_files, read_record
 
 PARAMETERS = {"EPOCHS": 3, "BATCH_SIZE": 64, "RUN_NAME": "killed"}  # 8 steps an epoch
@@ -141,7 +148,112 @@ def finish_with_kills(folder, kills, generator) -> list[str]:
         killed.append(f"saved {', '.join(saved) or 'nothing'}; half written {partial or 'nothing'}")
 
 
+class Machines:
+    """`helpers.course train` in two processes that train together, as on two machines."""
+
+    def __init__(self, folder, epochs, count=2):
+        ports = free_ports(count)
+        cluster = {"worker": [f"localhost:{port}" for port in ports]}
+        self.logs = [folder / f"machine{number}.txt" for number in range(count)]
+        command = [sys.executable, "-m", "helpers.course", "train", "--run", "killed"]
+        command += ["--epochs", str(epochs), "--batch-size", str(PARAMETERS["BATCH_SIZE"])]
+        self.processes = []
+        for number, log in enumerate(self.logs):
+            task = {"cluster": cluster, "task": {"type": "worker", "index": number}}
+            more = {"DCGAN_PROFILE": "tiny", "DCGAN_RUNS": str(folder)}
+            more |= {"TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": ""}
+            with open(log, "wb") as output:
+                self.processes.append(
+                    subprocess.Popen(
+                        command, cwd=ROOT, env=os.environ | more, stdout=output,
+                        stderr=subprocess.STDOUT, start_new_session=True,
+                    )
+                )  # fmt: skip
+
+    def text(self, number=0) -> str:
+        return self.logs[number].read_text(encoding="utf-8", errors="replace")
+
+    def wait_until(self, step):
+        """Wait until that many steps are taken, as the first one's progress bar says."""
+        end = time.monotonic() + PATIENCE
+        while steps_shown(self.text()) < step and self.processes[0].poll() is None:
+            if time.monotonic() > end:
+                self.kill(0), self.kill(1)
+                raise RuntimeError(self.text(0) + self.text(1))
+            time.sleep(0.05)
+
+    def kill(self, number) -> bool:
+        """SIGKILL to all of one machine; False if it had already ended."""
+        running = self.processes[number].poll() is None
+        if running:
+            os.killpg(self.processes[number].pid, signal.SIGKILL)
+            self.processes[number].wait()
+        return running
+
+    def finish(self, number=0) -> str:
+        """Wait for the end of one; what it printed."""
+        try:
+            self.processes[number].wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill(0), self.kill(1)
+        return self.text(number)
+
+
+def free_ports(count) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def kill_machines(kills, generator):
+    """Kill one of two, again and again; the other must end by itself and lose one epoch at most."""
+    failures = 0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        run = folder / PARAMETERS["RUN_NAME"]
+        lesson4_networks(run)
+        epochs = 2
+        for number in range(1, kills + 1):
+            before = [path.stem for path in checkpoint_files(run)]
+            machines = Machines(folder, epochs)
+            machines.wait_until(generator.randrange(1, 12))
+            time.sleep(generator.uniform(0, 0.5))
+            victim = generator.randrange(2)
+            saved = [path.stem for path in checkpoint_files(run)]
+            killed, start = machines.kill(victim), time.monotonic()
+            said = re.findall(r"\n.*Start it again.*", machines.finish(1 - victim))
+            took = time.monotonic() - start
+            after = [path.stem for path in checkpoint_files(run)]
+            fine = (not killed or len(said) == 1) and max(after) >= max(saved)
+            failures += not fine
+            epochs += 1
+            print(
+                f"kill {number}: machine {victim}, saved {before and before[-1]} before, "
+                f"{after[-1]} after; the other ended within {took:.0f} s: {''.join(said).strip()}",
+                flush=True,
+            )
+        machines = Machines(folder, epochs)
+        text = machines.finish(0) + machines.finish(1)
+        ended = checkpoint_files(run)[-1].stem == f"epoch_{epochs:04d}"
+        failures += not ended
+        print(f"{kills} kills, {failures} failures; both again: {text.strip()[-80:]!r}")
+    sys.exit(bool(failures))
+
+
+def lesson4_networks(folder):
+    """Small networks in a run's folder, made in a process of their own."""
+    code = "import sys, pathlib; from tests import lesson4; "
+    code += "lesson4.make_networks(pathlib.Path(sys.argv[1]), 4)"
+    subprocess.run([sys.executable, "-c", code, folder], cwd=ROOT, check=True)
+
+
 def main():
+    if sys.argv[1] == "machines":
+        seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+        kill_machines(int(sys.argv[2]), random.Random(seed))
     kills, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     generator = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:

@@ -9,31 +9,15 @@ import sys
 
 import helpers  # isort: skip  before Keras, for oneDNN
 import keras
-import nbformat
 
-from helpers.machine import ROOT
+from helpers.cluster import run_lesson
 from helpers.refused import Refused, Stopped
-
-MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")
-PARAMETERS = ("parameters", "further-parameters")
 
 
 def run(given):
     """The lesson with these parameters, by name; it ends with one sentence where it refuses."""
-    notebook = nbformat.read(ROOT / "notebooks" / "04_training.ipynb", as_version=4)
-    names = {}
     try:
-        for cell in notebook.cells:
-            tags = cell.metadata.get("tags", [])
-            if cell.cell_type != "code":
-                continue
-            if any(tag in PARAMETERS for tag in tags):
-                exec(cell.source, names)
-                unknown = given.keys() - names.keys()
-                assert "parameters" not in tags or not unknown, unknown
-                names |= given
-            elif "taught" in tags or any(mark in cell.source for mark in MARKS):
-                exec(compile(cell.source, "lesson 4", "exec"), names)
+        run_lesson(given)
     except (Refused, Stopped) as sentence:  # a notebook shows them likewise
         sys.exit(str(sentence))
 

@@ -24,6 +24,7 @@ PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in s
     "further/choose": ("hundred = draw(shipped_generator", (0.2, 0.1, 0.9, 0.5)),
     "further/play": ("rows = [*range(5), len(directions) - 1]", (0.17, 0, 1, 0.8)),
     "further/pytorch": ("largest difference of a logit", (0, 0, 1, 1)),
+    "further/scale": ('cell.set_title(f"replica {number}")', (0.136, 0, 0.864, 1)),
 }
 
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from helpers.data.images import check_images, normalise
 from helpers.refused import Refused
+from helpers.training.distributed import part_of_this_machine
 
 LONGEST_EPOCH = 60_000  # images; a kill costs at most that many
 
@@ -22,7 +23,7 @@ def steps_per_epoch(images, batch_size: int, profile) -> int:
 
 
 def training_batches(
-    images, batch_size: int, seed: int, first_step: int = 0, labels=None
+    images, batch_size: int, seed: int, first_step: int = 0, labels=None, devices=None
 ) -> tf.data.Dataset:
     """Endless batches for `fit(steps_per_epoch=…)`.
 
@@ -33,13 +34,16 @@ def training_batches(
         images: uint8 (N, H, W, C), in memory or mapped from a file.
         batch_size: images a batch; the last, partial batch of a pass is dropped.
         labels: int (N,) of the images, or None.
+        devices: of `open_devices`. Where several machines train together, the batches are this
+            machine's part of the global ones, and no other images are read.
 
     Returns:
         A dataset of float32 batches (batch_size, H, W, C) in [-1, 1]; with `labels`, of pairs of
         such a batch and its labels, int32 (batch_size,).
 
     Raises:
-        Refused: images of another kind, fewer than one batch of them, or another number of labels.
+        Refused: images of another kind, fewer than one batch of them, another number of labels, or
+            devices that do not divide a batch.
     """
     check_images(images)
     _require_a_batch(images, batch_size)
@@ -48,6 +52,7 @@ def training_batches(
             f"There are {len(images)} images and {len(labels)} labels; each image needs one."
         )
     steps = len(images) // batch_size  # of one pass
+    part = part_of_this_machine(batch_size, devices)
     labels = None if labels is None else tf.constant(labels, tf.int32)
 
     def one_pass(number):
@@ -57,8 +62,9 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
 
     def gather(chosen):
+        chosen = chosen[part]
         batch = tf.numpy_function(lambda indices: images[indices], [chosen], tf.uint8)
-        batch = normalise(tf.ensure_shape(batch, (batch_size, *images.shape[1:])))
+        batch = normalise(tf.ensure_shape(batch, (chosen.shape[0], *images.shape[1:])))
         return batch if labels is None else (batch, tf.gather(labels, chosen))
 
     return (

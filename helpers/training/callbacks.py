@@ -50,6 +50,8 @@ class StopAtNaN(keras.callbacks.Callback):
         Stopped: from `fit`; names the loss and the step and says what to try.
     """
 
+    on_every_machine = True  # where several train together; the others are the chief's
+
     def __init__(self, checkpoint):
         super().__init__()
         self.checkpoint = checkpoint
@@ -57,7 +59,7 @@ class StopAtNaN(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         for name, value in logs.items():
             if not math.isfinite(value):
-                step = int(self.model.step)
+                step = int(self.model.step.numpy())
                 epochs = self.checkpoint.restore(self.model)
                 raise Stopped(
                     f"{name} became {value} at step {step}, in epoch {epochs + 1}. The networks "
@@ -132,7 +134,7 @@ class Distance(keras.callbacks.Callback):
             return
         space = feature_space(self.run, self.images, "classifier")
         self.real = space.extract_features(evenly(self.images.held_out_images, self.count))[0]
-        seed = int(self.model.seed)
+        seed = int(self.model.seed.numpy())
         shape = (self.count, self.model.latent_dim)
         self.latents = tf.random.stateless_normal(shape, seed=(seed, -2))
         labelled = self.model.fixed_labels is not None
@@ -179,14 +181,14 @@ class LiveView(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.draw()
-        self.first_step = int(self.model.step)
+        self.first_step = int(self.model.step.numpy())
         steps = (self.epochs - len(self.checkpoint.history)) * self.params["steps"]
         self.bar = keras.utils.Progbar(steps, width=20)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.previews.images is not self.drawn:
             self.draw()
-        self.bar.update(int(self.model.step) - self.first_step)
+        self.bar.update(int(self.model.step.numpy()) - self.first_step)
 
     def on_epoch_end(self, epoch, logs=None):
         self.draw()

@@ -24,6 +24,7 @@ from helpers.run import (
     checkpoint_files,
     read_record,
 )
+from helpers.training.distributed import is_chief
 from helpers.training.history import best_epoch
 from helpers.training.sameness import first_difference, what_trains
 
@@ -70,12 +71,15 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if not checkpoint_files(self.folder):
             self.save(self.model)
-        self.first_step = int(self.model.step)
+        self.first_step = int(self.model.step.numpy())
 
     def on_train_batch_end(self, batch, logs=None):
         if self.first_step is None:
             return
-        counted, self.first_step = int(self.model.step) - self.first_step, None  # once is enough
+        counted, self.first_step = (
+            int(self.model.step.numpy()) - self.first_step,
+            None,
+        )  # once is enough
         if counted != batch + 1 or any(mean.name not in logs for mean in self.model.means):
             raise Refused(
                 "A train_step must end with `return self.report(...)`, once: it counts the steps "
@@ -142,7 +146,8 @@ class Checkpoint(keras.callbacks.Callback):
             if record["precision"] != model.precision:
                 print(f"Goes on in {model.precision}; until now it was {record['precision']}.")
             self.id, self.history, self.floor = record["id"], record["history"], record["floor"]
-            self._save_history()
+            if is_chief(model.distribute_strategy):
+                self._save_history()
             return record["epoch"]
         if files:
             raise Refused(f"No checkpoint in {short(self.folder)} can be read. {REMEDY}")

@@ -5,6 +5,14 @@ import tensorflow as tf
 
 from helpers.networks import flat_layers, with_labels
 from helpers.refused import Refused, Stopped
+from helpers.training.distributed import (
+    fit_on_replicas,
+    own_slice,
+    replicas_here,
+    replicas_of,
+    require_no_clipping,
+    summed,
+)
 from helpers.training.options import computing_in
 
 MEANS = (
@@ -87,10 +95,13 @@ class AdversarialModel(keras.Model):
             options: of `keras.Model.compile`.
 
         Raises:
-            ValueError: one optimizer for both networks.
+            ValueError: one optimizer for both networks, or one that clips, on several devices.
         """
         if generator_optimizer is discriminator_optimizer:
             raise ValueError("Each network needs an optimizer of its own: pass two, not one twice.")
+        if replicas_of(self) > 1:
+            for optimizer in (generator_optimizer, discriminator_optimizer):
+                require_no_clipping(optimizer)
         self.precision = precision
         super().compile(optimizer=generator_optimizer, **options)
         self.discriminator_optimizer = discriminator_optimizer
@@ -119,11 +130,15 @@ class AdversarialModel(keras.Model):
             raise Refused(f"EPOCHS is {epochs}; it is a number of epochs, at least 1.")
         if initial_epoch >= epochs:
             return None
-        options = {"initial_epoch": initial_epoch, "shuffle": False, "verbose": 0} | options
+        options = {"initial_epoch": initial_epoch} | options
         networks = (self.generator, self.ema_generator, self.discriminator)
         try:
             with computing_in(self.precision, *networks):
-                history = super().fit(batches, epochs=epochs, **options)
+                if replicas_of(self) > 1:
+                    history = fit_on_replicas(self, batches, epochs=epochs, **options)
+                else:
+                    options = {"shuffle": False, "verbose": 0} | options
+                    history = super().fit(batches, epochs=epochs, **options)
                 self.estimate_statistics()
                 return history
         except KeyboardInterrupt:
@@ -132,13 +147,14 @@ class AdversarialModel(keras.Model):
                 "and the training goes on after the last of them."
             ) from None
         finally:
-            if int(self.step):  # for the model of another cell may have this generator, too
+            if self.step.numpy():  # for the model of another cell may have this generator, too
                 self.generator.has_trained = True
 
     def sample_latents(self, count):
         """Standard normal latents, float32 (count, latent_dim), new at every training step."""
         seed = tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(self.step)])
-        return tf.random.stateless_normal((count, self.latent_dim), seed)
+        shape = (count * replicas_here(), self.latent_dim)  # of the global batch
+        return own_slice(tf.random.stateless_normal(shape, seed))
 
     def report(
         self, discriminator_loss, generator_loss, real_logits, generated_logits, gradients
@@ -158,7 +174,7 @@ class AdversarialModel(keras.Model):
             generator_loss,
             tf.cast(real_logits > 0, tf.float32),
             tf.cast(generated_logits < 0, tf.float32),
-            tf.linalg.global_norm(gradients),
+            tf.linalg.global_norm(summed(gradients)),
         )
         for mean, value in zip(self.means, values):
             mean.update_state(value)
@@ -192,7 +208,7 @@ class AdversarialModel(keras.Model):
         for number in range(32):
             for norm in norms:  # so that all batches count alike
                 norm.momentum = number / (number + 1)
-            seed = (int(self.seed), -3 - number)
+            seed = (int(self.seed.numpy()), -3 - number)
             labels = self.fixed_labels
             if labels is not None:
                 places = tf.random.stateless_uniform((32,), seed, 0, len(labels), tf.int32)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from helpers.networks import flat_layers
 from helpers.refused import Refused
+from helpers.training.distributed import replicas_of
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 LONGEST_EXECUTION = 32  # steps; after that many the progress bar and the stop at NaN get a turn
@@ -26,7 +27,7 @@ def training_options(
         xla: True, False, or "auto" for what Keras does: yes on a GPU, no on a CPU. Layers whose
             gradient XLA does not have are trained without it.
         steps_per_execution: a divisor of `steps_per_epoch`; 0 stands for 1 on a CPU, and on a GPU
-            for the largest divisor up to 32.
+            for the largest divisor up to 32, or 1 where several train together.
         deterministic: repeat a run bit by bit on a GPU too; holds until Python is restarted.
 
     Returns:
@@ -34,8 +35,8 @@ def training_options(
         `steps_per_execution` (int).
 
     Raises:
-        Refused: a value that none of these is; XLA for a layer whose gradient it does not have, or
-            with `deterministic`.
+        Refused: a value that none of these is; XLA for a layer whose gradient it does not have,
+            with `deterministic`, or on several devices; several steps per execution on those.
     """
     for name, value, allowed in (
         ("PRECISION", precision, ("auto", *PRECISIONS)),
@@ -44,6 +45,13 @@ def training_options(
     ):
         if value not in allowed:
             raise Refused(f"{name} is {value!r}; take one of {', '.join(map(repr, allowed))}.")
+    several = replicas_of(model) > 1
+    if several and (xla is True or steps_per_execution not in (0, 1)):
+        name = "XLA" if xla is True else "STEPS_PER_EXECUTION"
+        raise Refused(
+            f"{name} does not go with several devices in TensorFlow; leave it to the course, or "
+            "set DEVICES = 1."
+        )
     steps, divisors = steps_per_execution, _divisors(steps_per_epoch)
     if steps not in (0, *divisors):  # Keras would run past the end of the epoch
         raise Refused(
@@ -61,11 +69,12 @@ def training_options(
             "XLA is True, but its kernels do not keep what DETERMINISTIC = True promises; set XLA "
             'to "auto".'
         )
-    xla = False if hard or deterministic else xla
+    xla = False if hard or deterministic or several else xla
     gpu, capability = _first_gpu()
     if precision == "auto":
         precision = fast_precision(gpu, capability, _cpu_flags())
-    steps = int(steps) or max(d for d in divisors if d <= (LONGEST_EXECUTION if gpu else 1))
+    longest = LONGEST_EXECUTION if gpu and not several else 1
+    steps = int(steps) or max(d for d in divisors if d <= longest)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     parts = [f"Trains on {gpu or 'the CPU'} in {precision}"]

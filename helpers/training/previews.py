@@ -50,7 +50,7 @@ class Previews(keras.callbacks.Callback):
             np.save(partial, self.images)
 
     def step(self):
-        return int(self.model.step)
+        return int(self.model.step.numpy())
 
 
 def early_steps(steps_per_epoch: int) -> list[int]:

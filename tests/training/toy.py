@@ -93,11 +93,11 @@ class PressStop(keras.callbacks.Callback):
         self.step, self.epoch_end = step, epoch_end
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self.epoch_end and int(self.model.step) == self.step:
+        if not self.epoch_end and int(self.model.step.numpy()) == self.step:
             signal.raise_signal(signal.SIGINT)
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.epoch_end and int(self.model.step) == self.step:
+        if self.epoch_end and int(self.model.step.numpy()) == self.step:
             signal.raise_signal(signal.SIGINT)
 
 
