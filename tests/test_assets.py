@@ -116,7 +116,7 @@ def test_the_trainings_show_what_lesson_5_says():
     ):
         rows = trainings[trainings["processor"] == "AVX2"] if of == "seconds" else trainings
         course = helpers.distances_after(rows, "course", amount, of)
-        assert len(course) == 3
+        assert len(course) >= 3
         for other in others:
             assert course.max() < helpers.distances_after(rows, other, amount, of).min()
 
