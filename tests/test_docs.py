@@ -16,7 +16,8 @@ from helpers.machine import PROFILES, ROOT
 NOTEBOOKS = LESSONS + FURTHER
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "assets" / "README.md"]
-PAGES.append(ROOT / "site" / "explorer" / "README.md")
+INDONESIAN = ROOT / "README.id.md"
+PAGES += [INDONESIAN, ROOT / "site" / "explorer" / "README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 GLOSSARY = ROOT / "docs" / "glossary.md"
 REFERENCES = ROOT / "docs" / "references.md"
@@ -256,6 +257,34 @@ def test_the_readme_begins_with_its_title_and_three_animations():
     pictures = re.findall(r'<img src="([^"]+)"', text)
     assert all(path.startswith("assets/") and path.endswith(".gif") for path in pictures[:3])
     assert text.index(pictures[2]) < text.index("## ")
+
+
+def skeleton(path):
+    """What a translation of README shares with it: headings' levels, commands, tables, links."""
+    text = path.read_text(encoding="utf-8")
+    blocks = re.findall(r"(?ms)^```.*?^```", text)
+    prose = re.sub(r"(?ms)^```.*?^```", "", text)
+    targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", prose)
+    other = {"README.md": "the other", "README.id.md": "the other"}
+    return {
+        "headings": [len(level) for level in re.findall(r"(?m)^(#+) ", prose)],
+        "commands": [
+            re.split(r" {2,}", line.strip())[0] for block in blocks for line in block.splitlines()
+        ],
+        "code": sorted(re.findall(r"`([^`]+)`", prose.replace("\n  ", " ").replace("\n", " "))),
+        "tables": [line.count("|") for line in re.findall(r"(?m)^\|.*$", prose)],
+        "links": [other.get(first or second, first or second) for first, second in targets],
+        "numbers of tables": [
+            re.findall(r"\d[\d,.]*", re.sub(r"\]\(\S+\)", "", line))
+            for line in re.findall(r"(?m)^\|.*$", prose)
+        ],
+        "names": sorted(re.findall(r"\b[A-Z]{2,}_[A-Z_]+\b", prose)),
+    }
+
+
+@pytest.mark.parametrize("what", skeleton(README))
+def test_the_indonesian_readme_keeps_step(what):
+    assert skeleton(INDONESIAN)[what] == skeleton(README)[what]
 
 
 # All pages
