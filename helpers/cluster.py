@@ -130,7 +130,7 @@ def _child(connection, parameters):
             require_agreement(machines, "program", b"prepared")
             run_lesson(parameters, saves=is_chief(machines))
             require_agreement(machines, "program", b"done")  # who ends early disturbs the others
-    except (Refused, Stopped, OSError) as sentence:
+    except (ValueError, Stopped, OSError) as sentence:  # Refused is a ValueError
         connection.send(str(sentence))
     except tf.errors.OpError as error:
         kind = type(error).__name__
