@@ -74,7 +74,7 @@ def menu():
     lessons = dict.fromkeys(re.findall(r"\]\((notebooks/[\w/]+)\.ipynb\)", README))
     further = [lesson for lesson in lessons if "/further/" in lesson]
     first = [lesson for lesson in lessons if lesson not in further]
-    docs = dict.fromkeys(re.findall(r"\]\((docs/\w+)\.md", README))
+    docs = dict.fromkeys(re.findall(r"\]\((docs/[\w-]+)\.md", README))
     rest = ["site/explorer/README", "assets/README", "CONTRIBUTING", "LICENSE-CONTENT"]
     rest += ["README.id"] if (ROOT / "README.id.md").is_file() else []
     parts = {"Play": ["site/explorer"], "Lessons": first, "Further lessons": further}
@@ -105,6 +105,12 @@ def spare(app, doctree, docname):
                 image["width"], image["height"] = map(str, picture.size)
 
 
+def add_plotly(app, pagename, templatename, context, doctree):
+    """The library of the figures that move; without a network, they could not fetch it."""
+    if pagename == "notebooks/further/play":
+        app.add_js_file("plotly.js")
+
+
 def add_explorer(app, error):
     """Copy the explorer beside the pages; its links lead to them.
 
@@ -128,4 +134,5 @@ def add_explorer(app, error):
 def setup(app):
     app.connect("source-read", change)
     app.connect("doctree-resolved", spare)
+    app.connect("html-page-context", add_plotly)
     app.connect("build-finished", add_explorer)

@@ -34,6 +34,7 @@ SHIPPED = {
     "fashion_mnist-28/generator_trained": "Garments",
     "fashion_mnist-28/conditional_generator": "Garments to order",
     "mnist-28/generator_trained": "Digits",
+    "mnist-28/conditional_generator": "Digits to order",
     "emoji-64/generator_trained": "Emoji",
 }
 DIRECTIONS = 6  # sliders of principal directions
