@@ -42,11 +42,18 @@ PAGE = """<div id="{name}" style="background: white; color: black">
       }});
     }});
   }};
-  if (window.Plotly) return draw();
-  const library = document.createElement("script");
-  library.src = "https://cdn.plot.ly/plotly-basic-{version}.min.js";
-  library.onload = draw;
-  document.head.append(library);
+  const fetch_and_draw = () => {{
+    if (window.Plotly) return draw();
+    const library = document.createElement("script");
+    library.src = "https://cdn.plot.ly/plotly-basic-{version}.min.js";
+    library.onload = draw;
+    document.head.append(library);
+  }};
+  new IntersectionObserver((entries, watch) => {{
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    fetch_and_draw();
+  }}).observe(box);
 }})();
 </script>"""
 
@@ -54,7 +61,8 @@ PAGE = """<div id="{name}" style="background: white; color: black">
 def show_interactive(figure, still, alt: str, pictures=None) -> None:
     """Display a Plotly figure that moves without a kernel, in notebooks and on web pages.
 
-    Where no script may run, or Plotly's library cannot be fetched, the still picture stays.
+    Plotly's library is fetched when the figure comes into sight. Where it cannot be, or where no
+    script may run, the still picture stays.
 
     Args:
         figure: of the traces in Plotly's basic bundle, such as scatter; frames are kept.

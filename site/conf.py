@@ -88,6 +88,8 @@ def change(app, docname, source):
     text = text.replace(
         "https://colab.research.google.com/assets/colab-badge.svg", "/site/colab-badge.svg"
     )
+    # The library of the figures that move comes from the site, too.
+    text = re.sub(r"https://cdn\.plot\.ly/[\w.-]+\.js", "../../_static/plotly.js", text)
     if docname.startswith("README"):
         text = re.sub(r"(?m)^</?p>\n", "", text)  # Sphinx takes pictures that stand alone
     if docname == "README":
@@ -103,12 +105,6 @@ def spare(app, doctree, docname):
         if path.is_file() and path.suffix != ".svg" and "width" not in image:
             with Image.open(path) as picture:
                 image["width"], image["height"] = map(str, picture.size)
-
-
-def add_plotly(app, pagename, templatename, context, doctree):
-    """The library of the figures that move; without a network, they could not fetch it."""
-    if pagename == "notebooks/further/play":
-        app.add_js_file("plotly.js")
 
 
 def add_explorer(app, error):
@@ -134,5 +130,4 @@ def add_explorer(app, error):
 def setup(app):
     app.connect("source-read", change)
     app.connect("doctree-resolved", spare)
-    app.connect("html-page-context", add_plotly)
     app.connect("build-finished", add_explorer)

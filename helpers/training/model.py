@@ -49,6 +49,8 @@ class AdversarialModel(keras.Model):
             labels without networks that take them, or the other way round.
     """
 
+    statistics_batches = 32  # for `estimate_statistics`
+
     def __init__(self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None):
         super().__init__()
         made, taken = generator.output_shape[1:], discriminator.inputs[0].shape[1:]
@@ -195,7 +197,7 @@ class AdversarialModel(keras.Model):
     def estimate_statistics(self):
         """Estimate the means and variances by which `ema_generator` normalises in inference.
 
-        They become the mean of what 32 batches of 32 images have that it draws now.
+        They become the mean of what some batches of 32 images have that it draws now.
         """
         if not self.ema_decay:
             return
@@ -205,7 +207,7 @@ class AdversarialModel(keras.Model):
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
         momenta = [norm.momentum for norm in norms]
-        for number in range(32):
+        for number in range(self.statistics_batches):
             for norm in norms:  # so that all batches count alike
                 norm.momentum = number / (number + 1)
             seed = (int(self.seed.numpy()), -3 - number)

@@ -319,8 +319,10 @@ def test_sliders_and_button_change_the_picture(run_lesson):
 
 
 def test_the_time_machine_moves_and_the_map_shows_pictures(run_lesson):
-    machine, chart = run_lesson("further/play").page.locator(".js-plotly-plot").all()
-    machine.scroll_into_view_if_needed()
+    machine, chart = run_lesson("further/play").page.locator("div[id^='figure-']").all()
+    for figure in (chart, machine):  # drawn when they come into sight
+        figure.scroll_into_view_if_needed()
+        figure.locator(".main-svg").first.wait_for()
 
     def shown():
         return machine.locator("image").evaluate("image => image.href.baseVal")

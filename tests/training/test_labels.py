@@ -41,6 +41,7 @@ def make_model():
 
     pair = with_label(generator), with_label(discriminator)
     model = LESSON.ConditionalDCGAN(*pair, seed=SEED, ema_decay=0.9, labels=ROWS)
+    model.statistics_batches = 4
     model.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.02))
     return model
 

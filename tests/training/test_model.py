@@ -124,6 +124,7 @@ def test_an_average_follows_the_generator():
 def test_after_an_epoch_the_average_has_statistics_of_its_own(tmp_path):
     """Those of the images that it draws then; its weights alone decide them."""
     model = make_model(ema_decay=0.5)
+    model.statistics_batches = 32
     train(model, tmp_path, 1)
     weights, bias, *_ = (w.numpy() for w in model.ema_generator.trainable_variables)
     latents = np.random.default_rng(0).standard_normal((10_000, 4))

@@ -23,6 +23,7 @@ class ToyGAN(LESSON.DCGAN):
     """The lesson's own; `bad_step` makes one loss NaN at that step, counted from 0."""
 
     bad_step = -1
+    statistics_batches = 4
 
     def report(self, d_loss, g_loss, *others):
         g_loss = tf.where(tf.equal(self.step, self.bad_step), np.nan, g_loss)
