@@ -76,10 +76,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.first_step is None:
             return
-        counted, self.first_step = (
-            int(self.model.step.numpy()) - self.first_step,
-            None,
-        )  # once is enough
+        counted = int(self.model.step.numpy()) - self.first_step
+        self.first_step = None  # once is enough
         if counted != batch + 1 or any(mean.name not in logs for mean in self.model.means):
             raise Refused(
                 "A train_step must end with `return self.report(...)`, once: it counts the steps "
