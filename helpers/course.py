@@ -20,7 +20,6 @@ from helpers import open_run, short
 from helpers.cluster import train
 from helpers.data.opening import find_path
 from helpers.files import atomic_write
-from helpers.interactive import VIEW
 from helpers.machine import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -132,7 +131,8 @@ def tidy(notebook) -> None:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
-                output.get("data", {}).pop(VIEW, None)
+                for mime in [mime for mime in output.get("data", {}) if "widget" in mime]:
+                    del output.data[mime]
 
 
 if __name__ == "__main__":

@@ -4,16 +4,14 @@ import base64
 import json
 import uuid
 
-import imageio.v3 as iio
-import numpy as np
 from IPython.display import display
 from plotly.offline import get_plotlyjs_version
 
-from helpers.plots import image_grid
+from helpers.plots import image_grid, png
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 PAGE = """<div id="{name}" style="background: white; color: black">
-<img src="{still}" alt="{alt}" style="max-width: 100%">
+<img src="data:image/png;base64,{still}" alt="{alt}" style="max-width: 100%">
 </div>
 <script>
 (() => {{
@@ -74,11 +72,11 @@ def show_interactive(figure, still, alt: str, pictures=None) -> None:
     sheet = "null"
     if pictures is not None:
         columns, (height, width) = 32, pictures.shape[1:3]
-        url = _url(image_grid(pictures, columns, gap=0))
+        url = f"data:image/png;base64,{_base64(image_grid(pictures, columns, gap=0))}"
         size = {"width": 112, "height": round(112 * height / width)}
         sheet = json.dumps({"url": url, "columns": columns, **size})
     page = PAGE.format(
-        name=f"figure-{uuid.uuid4().hex[:8]}", still=_url(still), alt=alt,
+        name=f"figure-{uuid.uuid4().hex[:8]}", still=_base64(still), alt=alt,
         figure=figure.to_json(), pictures=sheet, version=get_plotlyjs_version(),
     )  # fmt: skip
     display({"text/html": page, "text/plain": alt}, raw=True)
@@ -87,13 +85,8 @@ def show_interactive(figure, still, alt: str, pictures=None) -> None:
 def show_controls(controls, still) -> None:
     """Display widgets; where no kernel lives, as on a web page, a still picture, uint8 (H, W)."""
     view = {"version_major": 2, "version_minor": 0, "model_id": controls.model_id}
-    png = base64.b64encode(_png(still)).decode()
-    display({VIEW: view, "image/png": png, "text/plain": "sliders"}, raw=True)
+    display({VIEW: view, "image/png": _base64(still), "text/plain": "sliders"}, raw=True)
 
 
-def _png(pixels) -> bytes:
-    return iio.imwrite("<bytes>", np.asarray(pixels), extension=".png")
-
-
-def _url(pixels) -> str:
-    return "data:image/png;base64," + base64.b64encode(_png(pixels)).decode()
+def _base64(pixels) -> str:
+    return base64.b64encode(png(pixels).data).decode()

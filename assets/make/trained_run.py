@@ -23,7 +23,6 @@ from helpers import (
     open_run,
     prepare,
     save_gif,
-    save_json,
 )
 from helpers.course import NOTEBOOKS, execute
 from helpers.run import newest_record
@@ -35,6 +34,7 @@ FILES = {  # in the run: as shipped
     "history.csv": "history.csv",
     "distance.json": "distance.json",
     "metrics.json": "metrics.json",
+    "moments.json": "moments.json",
 }
 
 
@@ -62,7 +62,6 @@ def train(dataset):
     record = newest_record(run.folder)
     steps, epochs = record["settings"]["steps an epoch"], record["epoch"]
     labels, previews = load_previews(run.folder, steps, epochs, best_epoch(record["history"]))
-    save_json(target / "moments.json", {"steps_per_epoch": steps, "labels": labels})
     many, few = (64, 36) if run.image_size < 64 else (36, 16)
     for name, count in (("training.gif", many), ("training_small.gif", few)):
         grids = [
