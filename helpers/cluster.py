@@ -110,7 +110,7 @@ def _child(connection, parameters):
     import tensorflow as tf
 
     from helpers import open_run, prepare
-    from helpers.training.distributed import is_chief, open_machines, require_agreement
+    from helpers.training.machines import is_chief, open_machines, require_agreement
 
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from helpers.data.images import check_images, normalise
 from helpers.refused import Refused
-from helpers.training.distributed import part_of_this_machine
+from helpers.training.machines import part_of_this_machine
 
 LONGEST_EPOCH = 60_000  # images; a kill costs at most that many
 

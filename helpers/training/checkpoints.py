@@ -24,8 +24,8 @@ from helpers.run import (
     checkpoint_files,
     read_record,
 )
-from helpers.training.distributed import is_chief
 from helpers.training.history import best_epoch
+from helpers.training.machines import is_chief
 from helpers.training.sameness import first_difference, what_trains
 
 WEIGHTS = "model.weights.h5"  # beside the record, inside a checkpoint

@@ -45,8 +45,14 @@ def variant(**changes):
     return lambda shape, seed, maps: taught_model(shape, feature_maps=maps, seed=seed, **changes)
 
 
+def on_two_devices(shape, seed, maps):
+    with helpers.open_devices("cpu:2").scope():
+        return RECIPES["course"](shape, seed, maps)
+
+
 RECIPES = {
     "course": variant(),
+    "two devices": on_two_devices,
     "plain": variant(recipe="paper", smallest_side=7),
     "tutorial": tutorial.recipe,
     "relativistic": relativistic.recipe,
@@ -77,6 +83,8 @@ def main():
     length.add_argument("--minutes", type=float, help="of training")
     length.add_argument("--epochs", type=float, help="of 60,000 images, in eighths")
     arguments = parser.parse_args()
+    if "two devices" in arguments.recipes:
+        helpers.open_devices("cpu:2")  # before TensorFlow starts
     for seed in range(arguments.seeds):
         for recipe in arguments.recipes:
             train(arguments, recipe, seed)
@@ -117,8 +125,11 @@ def train(arguments, recipe, seed):
         )
     intervals = 100_000 if arguments.minutes else round(8 * arguments.epochs)
     if log.minutes_left() > 0:
+        batches = helpers.training_batches(
+            images.train_images, batch_size, seed, done * steps, labels, model.distribute_strategy
+        )
         model.fit(
-            helpers.training_batches(images.train_images, batch_size, seed, done * steps, labels),
+            batches,
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=intervals,

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from helpers.machine import ROOT
 from helpers.networks import flat_layers
-from helpers.training.distributed import open_machines
+from helpers.training.machines import open_machines
 from tests.kills import free_ports
 from tests.taught_model import taught_model
 

@@ -154,15 +154,15 @@ def same_steps(found):
 
 
 def checkpoints(found, folder):
-    """Lesson 4's training with Adam and all callbacks: an epoch on two, the rest on one and four.
+    """Lesson 4's training with Adam and all callbacks: six steps on two, then on one and four.
 
-    The stop button ends both after five steps.
+    The stop button ends both after five more.
     """
     rows = {}
     for replicas in (1, 2):
         model, losses = make_model(replicas), Losses()
         layers = [layer.get_config() for layer in model.discriminator.layers]
-        toy.train(model, folder / f"{replicas}", 1, losses)
+        toy.train(model, folder / f"{replicas}", 2, losses)
         rows[replicas] = np.array(losses.rows)
     found["Adam on 2"] = apart(rows[1], rows[2])
     found["layers as before"] = layers == [
@@ -176,9 +176,9 @@ def checkpoints(found, folder):
         place = folder / f"then_{replicas}"
         shutil.copytree(folder / "2" / "checkpoints", place / "checkpoints")
         model, losses = make_model(replicas), Losses()
-        stop = toy.PressStop(toy.STEPS + 5)
+        stop = toy.PressStop(2 * toy.STEPS + 5)
         found[f"stopped on {replicas}"] = sentence(
-            lambda model=model, place=place, more=(losses, stop): toy.train(model, place, 3, *more)
+            lambda model=model, place=place, more=(losses, stop): toy.train(model, place, 4, *more)
         )
         found[f"files on {replicas}"] = toy.files(place)
         ends.append(int(model.step.numpy()))

@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import helpers
@@ -44,9 +46,9 @@ def test_undecided_is_two_logarithms_of_two_on_two_devices(found):
 
 def test_a_checkpoint_of_two_devices_goes_on_with_one_and_with_four(found):
     for replicas in (1, 4):
-        assert found[f"files on {replicas}"] == ["epoch_0001.zip", "epoch_0002.zip"]
+        assert found[f"files on {replicas}"] == ["epoch_0002.zip", "epoch_0003.zip"]
         assert found[f"stopped on {replicas}"].startswith("Stopped. All finished epochs are saved")
-    assert found["steps taken"] == [8, 8]
+    assert found["steps taken"] == [11, 11]
     assert found["layers as before"] and found["file"] == 0.0
 
 
@@ -84,6 +86,41 @@ def test_the_cell_that_splits_the_cpu_can_be_run_again(found):
     assert found["options"] == {
         "precision": "float32", "jit_compile": False, "steps_per_execution": 1,
     }  # fmt: skip
+
+
+class Watched(np.memmap):
+    """Images on disk that remember which of them were read."""
+
+    def __getitem__(self, indices):
+        self.asked.append(indices)
+        return np.asarray(self)[indices]
+
+
+def test_each_machine_reads_its_own_images_of_a_batch_and_no_others(tmp_path):
+    """Two machines with one device each; image n has the value n, so that batches show it."""
+    numbers = np.arange(20, dtype=np.uint8)[:, None, None, None]
+    numbers.tofile(tmp_path / "images")
+
+    def of_machine(number):
+        resolver = SimpleNamespace(
+            task_type="worker", task_id=number,
+            cluster_spec=lambda: SimpleNamespace(as_dict=lambda: {"worker": ["a", "b"]}),
+        )  # fmt: skip
+        return SimpleNamespace(
+            num_replicas_in_sync=2, cluster_resolver=resolver,
+            extended=SimpleNamespace(worker_devices=["CPU:0"]),
+        )  # fmt: skip
+
+    def read(devices):
+        images = Watched(tmp_path / "images", np.uint8, "r", shape=numbers.shape)
+        images.asked = []
+        batches = helpers.training_batches(images, 4, 7, devices=devices).take(10)
+        seen = [np.rint(batch.numpy().ravel() * 127.5 + 127.5) for batch in batches]
+        assert np.array_equal(np.concatenate(images.asked[:10]), np.concatenate(seen))
+        return np.array(seen)
+
+    parts = [read(of_machine(number)) for number in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), read(None))
 
 
 @pytest.mark.parametrize(
