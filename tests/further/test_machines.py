@@ -26,7 +26,8 @@ def test_two_processes_train_as_one_and_the_chief_writes(tmp_path):
     assert [process.returncode for process in pair.processes] == [0, 0], texts
     assert "This is worker 0 of 2 machines." in texts[0]
     assert "1 epochs are done." in texts[0] and "training.gif" in texts[0]
-    assert texts[1].splitlines() == [
+    lines = texts[1].splitlines()  # TensorFlow 2.20 also logs that its server listens
+    assert [line for line in lines if not line.startswith(("WARNING: All log", "I0000"))] == [
         "This is worker 1 of 2 machines.",
         "All machines are there; the first one says how far the training is.",
     ]
