@@ -19,11 +19,12 @@ const engine = {
   },
 
   // Images as bytes: Uint8ClampedArray of height * width * channels for each of the latents.
-  async draw(generator, latents, labels) {
+  // orders says, of each of them, how much of each class: 1 and else 0, or a mixture.
+  async draw(generator, latents, orders) {
     const [height, width, channels] = generator.shape;
     const images = tf.tidy(() => {
       let x = tf.tensor(latents, [latents.length / generator.latents, generator.latents]);
-      for (const step of generator.steps) x = STEPS[step.op](x, step, generator.tensors, labels);
+      for (const step of generator.steps) x = STEPS[step.op](x, step, generator.tensors, orders);
       return tf.add(tf.mul(x, 127.5), 127.5);
     });
     const values = Uint8ClampedArray.from(await images.data());
@@ -42,8 +43,10 @@ const engine = {
 };
 
 const STEPS = {
-  order: (x, { table }, tensors, labels) =>
-    tf.concat([x, tf.gather(tensors[table], tf.tensor(labels, [labels.length], "int32"))], 1),
+  order: (x, { table }, tensors, orders) => {
+    const shares = tf.tensor(orders, [x.shape[0], tensors[table].shape[0]]);
+    return tf.concat([x, tf.matMul(shares, tensors[table])], 1);
+  },
   dense: (x, { kernel }, tensors) => tf.matMul(x, tensors[kernel]),
   multiply: (x, { by }, tensors) => tf.mul(x, tensors[by]),
   add: (x, { what }, tensors) => tf.add(x, tensors[what]),

@@ -1,7 +1,7 @@
 // The page: latents and sliders in, pictures out. engine.js draws.
 "use strict";
 
-const WALL = 16, LIMIT = 4; // pictures on the wall; how far a direction's slider goes
+const WALL = 16, COLUMNS = 4, LIMIT = 4; // pictures; how far a direction's slider goes
 const byId = (id) => document.getElementById(id);
 
 const explorer = {
@@ -14,7 +14,7 @@ const explorer = {
   chosen: 0, // which of the wall is the picture
   drawn: 0, // how many times
 };
-let latents, second, secondLabel, sliders = [], canvases = [], busy = false, again = false;
+let latents, kept, mix, sliders = [], canvases = [], busy = false, again = false;
 
 // A file of convert.py is a script, because a page from a disk may not fetch.
 function fetchGenerator(name) {
@@ -35,7 +35,7 @@ function normal() {
 
 const newLatent = () => Float32Array.from({ length: explorer.generator.latents }, normal);
 
-function addSlider(name, low, high, value) {
+function addSlider(name, low, high, value, place = "sliders") {
   const label = document.createElement("label");
   label.innerHTML = "<span></span><input type=range step=0.05><output></output>";
   const [title, input, output] = label.children;
@@ -45,21 +45,30 @@ function addSlider(name, low, high, value) {
   const show = () => (output.value = Number(input.value).toFixed(2));
   input.addEventListener("input", () => { show(); redraw(); });
   show();
-  byId("sliders").append(label);
+  byId(place).append(label);
   return { input, reset: () => { input.value = value; show(); } };
 }
 
-// The latent that is drawn: mixed with the second one, shrunk, and moved along the directions.
-function moved(latent, mix = 0) {
-  const { directions } = explorer.generator;
-  const [variety, , ...along] = sliders.map(({ input }) => Number(input.value));
-  const length = Math.hypot(1 - mix, mix); // keeps a mixture's deviation 1
-  const result = latent.map((v, i) => (variety * ((1 - mix) * v + mix * second[i])) / length);
+// What the generator gets for a place on the wall: the latent, as long as "Variety" says and moved
+// along the directions, and how much of each class.
+function inputs(place) {
+  const { directions, classes } = explorer.generator;
+  const [variety, ...along] = sliders.map(({ input }) => Number(input.value));
+  const latent = latents[place].map((v) => variety * v);
   along.forEach((distance, d) => {
-    for (let i = 0; i < result.length; i++)
-      result[i] += distance * directions[d * result.length + i];
+    for (let i = 0; i < latent.length; i++)
+      latent[i] += distance * directions[d * latent.length + i];
   });
-  return result;
+  return { latent, order: classes.map((_, label) => Number(label === labelOf(place))) };
+}
+
+// Part of the way from yours to the kept picture.
+function mixed({ latent, order }) {
+  const part = Number(mix.input.value), length = Math.hypot(1 - part, part); // keeps deviation 1
+  return {
+    latent: latent.map((v, i) => ((1 - part) * v + part * kept.latent[i]) / length),
+    order: order.map((v, i) => (1 - part) * v + part * kept.order[i]),
+  };
 }
 
 function labelOf(place) {
@@ -84,22 +93,19 @@ async function redraw() {
   do {
     again = false;
     const { generator } = explorer;
-    const mix = Number(sliders[1].input.value);
-    const batch = [moved(second), ...latents.map((latent) => moved(latent))];
-    const labels = latents.map((_, place) => labelOf(place));
-    const own = labels[explorer.chosen];
-    labels.unshift(secondLabel ?? own);
-    if (mix) { // else your picture is as it hangs on the wall
-      batch.push(moved(latents[explorer.chosen], mix));
-      labels.push(own);
-    }
-    const all = Float32Array.from(batch.flatMap((latent) => [...latent]));
-    const images = await engine.draw(generator, all, labels);
-    paint(byId("picture"), images[mix ? WALL + 1 : explorer.chosen + 1], generator.shape);
-    [byId("second"), ...canvases].forEach((canvas, n) => paint(canvas, images[n], generator.shape));
+    const batch = latents.map((_, place) => inputs(place));
+    kept ??= batch[WALL - 1];
+    batch.push(kept);
+    const mixing = Number(mix.input.value) > 0; // else your picture is as it hangs on the wall
+    if (mixing) batch.push(mixed(batch[explorer.chosen]));
+    const all = (name) => batch.flatMap((each) => [...each[name]]);
+    const images = await engine.draw(generator, Float32Array.from(all("latent")), all("order"));
+    canvases.forEach((canvas, place) => paint(canvas, images[place], generator.shape));
+    paint(byId("second"), images[WALL], generator.shape);
+    paint(byId("picture"), images[mixing ? WALL + 1 : explorer.chosen], generator.shape);
     explorer.drawn++;
     explorer.first ??= performance.now(); // milliseconds since the page was asked for
-    describe(own);
+    describe(labelOf(explorer.chosen));
     await new Promise(requestAnimationFrame);
   } while (again);
   busy = false;
@@ -121,11 +127,13 @@ async function chooseGenerator(name) {
   if (byId("generator").value !== name) return; // another one was chosen meanwhile
   const { classes, shares } = explorer.generator;
   byId("sliders").replaceChildren();
-  sliders = [addSlider("Variety", 0, 1.5, 1), addSlider("Mix", 0, 1, 0)];
+  byId("mixing").replaceChildren();
+  sliders = [addSlider("Variety", classes.length ? 0 : 0.6, 1.5, 1)];
+  mix = addSlider("Mix", 0, 1, 0, "mixing");
   shares.forEach((_, d) => sliders.push(addSlider(`Direction ${d + 1}`, -LIMIT, LIMIT, 0)));
   byId("classes").hidden = !classes.length;
   byId("classes").replaceChildren(byId("classes").firstElementChild);
-  ["one of each", ...classes].forEach((label, n) => {
+  ["all kinds", ...classes].forEach((label, n) => {
     const box = document.createElement("label");
     box.innerHTML = "<input type=radio name=class><span></span>";
     Object.assign(box.firstChild, { value: n ? n - 1 : "", checked: n === 0, onchange: redraw });
@@ -134,14 +142,13 @@ async function chooseGenerator(name) {
   });
   surprise();
   await redraw();
-  const way = explorer.backend === "wasm" ? "WebAssembly" : "plain JavaScript, slowly";
-  byId("status").textContent = `Drawn on your own machine, with ${way}. Nothing is sent anywhere.`;
+  const slow = explorer.backend === "wasm" ? "" : ", slowly, in plain JavaScript";
+  byId("status").textContent = `Drawn on your own device${slow}. Nothing is sent anywhere.`;
 }
 
 function surprise() {
   latents = Array.from({ length: WALL }, newLatent);
-  second = newLatent();
-  secondLabel = null;
+  kept = null; // for now, the last on the wall
   redraw();
 }
 
@@ -152,7 +159,15 @@ function buildWall() {
     const [input, canvas] = label.children;
     input.checked = place === 0;
     input.setAttribute("aria-label", `Picture ${place + 1} of ${WALL}`);
-    input.onchange = () => { explorer.chosen = place; redraw(); };
+    input.onchange = () => { explorer.chosen = place; mix.reset(); redraw(); };
+    input.onkeydown = (event) => { // a row up or down; the browser would go to the neighbour
+      const step = { ArrowUp: -COLUMNS, ArrowDown: COLUMNS }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const next = byId("wall").querySelectorAll("input")[(place + step + WALL) % WALL];
+      next.focus();
+      next.click();
+    };
     canvases.push(canvas);
     byId("wall").append(label);
   }
@@ -160,11 +175,11 @@ function buildWall() {
 
 byId("surprise").onclick = surprise;
 byId("keep").onclick = () => {
-  second = latents[explorer.chosen].slice();
-  secondLabel = labelOf(explorer.chosen);
+  kept = mixed(inputs(explorer.chosen));
+  byId("status").textContent = "Kept. Now choose another picture, and move “Mix”.";
   redraw();
 };
-byId("reset").onclick = () => { sliders.forEach(({ reset }) => reset()); redraw(); };
+byId("reset").onclick = () => { [mix, ...sliders].forEach(({ reset }) => reset()); redraw(); };
 for (const [name, title] of Object.entries(generators)) byId("generator").add(new Option(title, name));
 byId("generator").onchange = ({ target }) => chooseGenerator(target.value);
 buildWall();

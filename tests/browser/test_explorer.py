@@ -107,17 +107,18 @@ def test_pictures_are_those_of_keras(name, backend, page, folder):
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((number, network.inputs[0].shape[-1]), np.float32)
     labels = np.arange(number, dtype=np.int32) % 10
+    orders = np.eye(10)[labels]  # as the page gives them
     given = [latents, labels] if len(network.inputs) == 2 else latents
     expected = np.clip(np.rint((network.predict(given, verbose=0) + 1) * 127.5), 0, 255)
     drawn = page.evaluate(
-        """async ([name, latents, labels, backend]) => {
+        """async ([name, latents, orders, backend]) => {
             await tf.setBackend(backend);
             const generator = await fetchGenerator(name);
-            const images = await engine.draw(generator, Float32Array.from(latents), labels);
+            const images = await engine.draw(generator, Float32Array.from(latents), orders);
             await tf.setBackend("wasm");
             return images.map((image) => btoa(String.fromCharCode(...image)));
         }""",
-        [name, latents.ravel().tolist(), labels.tolist(), backend],
+        [name, latents.ravel().tolist(), orders.ravel().tolist(), backend],
     )
     drawn = np.frombuffer(b"".join(map(base64.b64decode, drawn)), np.uint8)
     assert expected.std() > 5
@@ -135,8 +136,9 @@ def test_a_slider_moves_every_picture_and_comes_back(page):
     before = pictures(page)
     slider = page.get_by_label("Direction 1")
     slider.fill("3")
-    assert all(a != b for a, b in zip(before, pictures(page)))
-    page.get_by_role("button", name="All sliders back").click()
+    after = pictures(page)
+    assert [n for n, (a, b) in enumerate(zip(before, after)) if a == b] == [1]  # the kept one
+    page.get_by_role("button", name="Reset sliders").click()
     assert pictures(page) == before
 
 
@@ -149,25 +151,45 @@ def test_the_keyboard_moves_sliders_and_chooses_on_the_wall(page):
     after = pictures(page)
     assert after[0] != before[0] and after[5] != before[5]
     page.get_by_label("Picture 1 of 16").focus()
-    page.keyboard.press("ArrowRight")
-    drawn = pictures(page)
-    assert drawn[0] == drawn[3] and drawn[0] != after[0]  # the second of the wall
+    for key, canvas in (("ArrowRight", 3), ("ArrowDown", 7), ("ArrowUp", 3), ("ArrowUp", 15)):
+        page.keyboard.press(key)
+        drawn = pictures(page)
+        assert drawn[0] == drawn[canvas] != after[0]  # canvas 2 is the first of the wall
 
 
-def test_variety_0_makes_all_alike_and_mix_1_is_the_second_picture(page):
-    choose(page, FIRST)
-    page.get_by_role("slider", name="Mix").fill("1")
-    drawn = pictures(page)
-    assert drawn[0] == drawn[1] != drawn[2]
+def test_variety_0_draws_one_picture_of_a_kind_and_is_not_there_without_kinds(page):
+    choose(page, TO_ORDER)
     page.get_by_label("Variety").fill("0")
-    assert len(set(pictures(page))) == 1
-
-
-def test_keep_and_surprise(page):
+    assert len(set(pictures(page)[2:])) == 10
+    page.get_by_text("Trouser", exact=True).click()
+    assert len(set(pictures(page)[2:])) == 1
     choose(page, FIRST)
-    page.get_by_role("button", name="Keep as second").click()
+    assert page.get_by_label("Variety").get_attribute("min") == "0.6"
+
+
+@pytest.mark.parametrize("name", [FIRST, TO_ORDER])
+def test_what_is_kept_stays_and_another_picture_turns_into_it(name, page):
+    """Also its class, and what the sliders made of it; choosing from the wall ends the mixing."""
+    choose(page, name)
+    mix = page.get_by_role("slider", name="Mix")
+    page.get_by_label("Direction 1").fill("2")
+    mix.fill("0.4")
+    seen = pictures(page)[0]
+    page.get_by_role("button", name="Keep for mixing").click()
+    page.get_by_role("button", name="Reset sliders").click()
+    page.get_by_label("Picture 2 of 16").check(force=True)
+    drawn = pictures(page)
+    assert drawn[1] == seen and drawn[0] == drawn[3] != seen
+    mix.fill("1")
+    assert pictures(page)[0] == seen
+    page.get_by_label("Picture 3 of 16").check(force=True)
+    drawn = pictures(page)
+    assert drawn[0] == drawn[4] and mix.input_value() == "0"
+
+
+def test_surprise(page):
+    choose(page, FIRST)
     before = pictures(page)
-    assert before[1] == before[0]
     page.get_by_role("button", name="Surprise me").click()
     assert not set(before) & set(pictures(page))
 
@@ -179,7 +201,7 @@ def test_a_class_button_orders_and_is_read_aloud(page):
     after = pictures(page)
     assert after[2] != before[2] and after[3] == before[3]  # the wall's second showed trousers
     label = page.locator("#picture").get_attribute("aria-label")
-    assert label == "Generated picture: Garments to order, Trouser"
+    assert label == "Generated picture: Garments, you choose the kind, Trouser"
 
 
 def test_without_webassembly_plain_javascript_draws(browser, folder):
