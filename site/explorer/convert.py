@@ -32,9 +32,9 @@ from helpers.refused import Refused
 TARGET = HERE.parent / "build" / "explorer"
 SHIPPED = {
     "fashion_mnist-28/generator_trained": "Garments",
-    "fashion_mnist-28/conditional_generator": "Garments, you choose the kind",
+    "fashion_mnist-28/conditional_generator": "Garments by kind",
     "mnist-28/generator_trained": "Digits",
-    "mnist-28/conditional_generator": "Digits, you choose which",
+    "mnist-28/conditional_generator": "Digits by number",
     "emoji-64/generator_trained": "Emoji",
 }
 DIRECTIONS = 6  # sliders of principal directions

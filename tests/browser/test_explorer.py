@@ -201,7 +201,7 @@ def test_a_class_button_orders_and_is_read_aloud(page):
     after = pictures(page)
     assert after[2] != before[2] and after[3] == before[3]  # the wall's second showed trousers
     label = page.locator("#picture").get_attribute("aria-label")
-    assert label == "Generated picture: Garments, you choose the kind, Trouser"
+    assert label == "Generated picture: Garments by kind, Trouser"
 
 
 def test_without_webassembly_plain_javascript_draws(browser, folder):
