@@ -93,8 +93,18 @@ async function redraw() {
       batch.push(moved(latents[explorer.chosen], mix));
       labels.push(own);
     }
-    const all = Float32Array.from(batch.flatMap((latent) => [...latent]));
-    const images = await engine.draw(generator, all, labels);
+    // Draw only what does not hang yet: a move of "Mix" changes one picture.
+    const { shown = new Map() } = generator;
+    const keys = batch.map((latent, n) => `${labels[n]}: ${latent}`);
+    const fresh = [...new Set(keys)].filter((key) => !shown.has(key));
+    if (fresh.length) {
+      const places = fresh.map((key) => keys.indexOf(key));
+      const all = Float32Array.from(places.flatMap((n) => [...batch[n]]));
+      const drawn = await engine.draw(generator, all, places.map((n) => labels[n]));
+      fresh.forEach((key, n) => shown.set(key, drawn[n]));
+    }
+    const images = keys.map((key) => shown.get(key));
+    generator.shown = new Map(keys.map((key, n) => [key, images[n]]));
     paint(byId("picture"), images[mix ? WALL + 1 : explorer.chosen + 1], generator.shape);
     [byId("second"), ...canvases].forEach((canvas, n) => paint(canvas, images[n], generator.shape));
     explorer.drawn++;

@@ -163,6 +163,27 @@ def test_variety_0_makes_all_alike_and_mix_1_is_the_second_picture(page):
     assert len(set(pictures(page))) == 1
 
 
+def test_only_pictures_that_change_are_drawn(page):
+    choose(page, FIRST)
+    page.evaluate(
+        """() => {
+            const { draw } = engine;
+            explorer.asked = [];
+            engine.draw = (generator, latents, labels) => {
+                explorer.asked.push(latents.length / generator.latents);
+                return draw(generator, latents, labels);
+            };
+        }"""
+    )
+    for slider, value in (("Direction 1", "1"), ("Mix", "0.5"), ("Variety", "0")):
+        page.get_by_role("slider", name=slider).fill(value)
+        pictures(page)
+    page.get_by_label("Picture 3 of 16").check(force=True)
+    pictures(page)
+    # The wall and the second picture; the mixture; the one picture that all become; nothing.
+    assert page.evaluate("explorer.asked") == [17, 1, 1]
+
+
 def test_keep_and_surprise(page):
     choose(page, FIRST)
     page.get_by_role("button", name="Keep as second").click()
