@@ -6,8 +6,8 @@ Without names it takes the generators that come with the course; with names, the
 as runs/fashion_mnist-28-quick/generator_trained.keras. The page is site/build/explorer/index.html:
 open it in a browser. It needs no server and no network.
 
-A network is a chain of steps. What Keras calls Conv2DTranspose becomes an ordinary convolution
-whose output channels are moved into rows and columns: the same sums, in the order for which
+A network is a chain of steps. What Keras calls Conv2DTranspose becomes ordinary convolutions whose
+output channels are laid out as rows and columns: the same sums, in the order for which
 WebAssembly has a fast kernel. Batch normalisation becomes a factor and an offset for each feature
 map. Kernels are stored in half precision, all else in float32.
 """
