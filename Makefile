@@ -77,7 +77,7 @@ explorer: .venv/installed
 site: .venv-site/installed explorer
 	rm -rf site/build/html
 	.venv-site/bin/sphinx-build -c site -d site/build/doctrees -E -W --keep-going -q . site/build/html
-	@echo "Open site/build/html/README.html in a browser."
+	@echo "Open site/build/html/index.html in a browser."
 
 vendor:
 	cd site && npm ci --ignore-scripts && node node_modules/esbuild/install.js && npm run build

@@ -109,14 +109,15 @@ def spare(app, doctree, docname):
                 image["width"], image["height"] = map(str, picture.size)
 
 
-def add_explorer(app, error):
-    """Copy the explorer beside the pages; its links lead to them.
+def complete(app, error):
+    """Copy the explorer beside the pages; its links lead to them. The front page opens by itself.
 
     The theme brings its symbols twice, as fonts and as a script of 1.6 MB. The fonts do.
     """
     if error:
         return
     Path(app.outdir, "_static", "scripts", "fontawesome.js").write_text("")
+    shutil.copy(Path(app.outdir, f"{root_doc}.html"), Path(app.outdir, "index.html"))
     target = Path(app.outdir, "explorer")
     shutil.copytree(SITE / "build" / "explorer", target, dirs_exist_ok=True)
     page = target / "index.html"
@@ -132,4 +133,4 @@ def add_explorer(app, error):
 def setup(app):
     app.connect("source-read", change)
     app.connect("doctree-resolved", spare)
-    app.connect("build-finished", add_explorer)
+    app.connect("build-finished", complete)

@@ -14,6 +14,6 @@ setWasmPaths({
 });
 
 export {
-  add, concat, conv2d, depthToSpace, gather, getBackend, image, leakyRelu, matMul, mul, pad, ready, relu,
-  reshape, setBackend, sigmoid, slice, tanh, tensor, tidy,
+  add, concat, conv2d, gather, getBackend, image, leakyRelu, matMul, mul, ready, relu, reshape,
+  setBackend, sigmoid, slice, tanh, tensor, tidy,
 } from "@tensorflow/tfjs-core";

@@ -6,8 +6,8 @@ Without names it takes the generators that come with the course; with names, the
 as runs/fashion_mnist-28-quick/generator_trained.keras. The page is site/build/explorer/index.html:
 open it in a browser. It needs no server and no network.
 
-A network is a chain of steps. What Keras calls Conv2DTranspose becomes an ordinary convolution
-whose output channels are moved into rows and columns: the same sums, in the order for which
+A network is a chain of steps. What Keras calls Conv2DTranspose becomes ordinary convolutions whose
+output channels are laid out as rows and columns: the same sums, in the order for which
 WebAssembly has a fast kernel. Batch normalisation becomes a factor and an offset for each feature
 map. Kernels are stored in half precision, all else in float32.
 """
@@ -162,10 +162,11 @@ def add_layer(layer, step, keep):
 
 
 def enlarging(kernel, stride, keep) -> dict:
-    """A transposed convolution as an ordinary one, whose channels become rows and columns.
+    """A transposed convolution as ordinary ones, one for each row of a step.
 
     A row of the full output, number stride * t + a, is a sum over the input's rows t - m, with row
-    a + stride * m of the kernel. So a is a channel of a convolution over the rows t - m.
+    a + stride * m of the kernel. So the rows of one a come from a convolution over the rows t - m.
+    Columns likewise, but there each a is a channel of its own.
 
     Args:
         kernel: float32 (side, side, outputs, inputs), as Keras keeps it.
@@ -175,8 +176,13 @@ def enlarging(kernel, stride, keep) -> dict:
     missing = taps * stride - side
     kernel = np.pad(kernel, ((0, missing), (0, missing), (0, 0), (0, 0)))
     kernel = kernel.reshape(taps, stride, taps, stride, outputs, inputs)[::-1, :, ::-1]
-    kernel = kernel.transpose(0, 2, 5, 1, 3, 4).reshape(taps, taps, inputs, -1)
-    return {"kernel": keep(kernel), "stride": stride, "start": max(side - stride, 0) // 2}
+    kernel = kernel.transpose(1, 0, 2, 5, 3, 4).reshape(stride, taps, taps, inputs, -1)
+    start = max(side - stride, 0) // 2  # so many rows and columns "same" leaves out
+    rows = [
+        {"kernel": keep(kernel[row % stride]), "above": taps - 1 - row // stride}
+        for row in range(start, start + stride)
+    ]
+    return {"rows": rows, "stride": stride, "taps": taps, "start": start}
 
 
 def principal_directions(layers, latent_dim) -> tuple[np.ndarray, np.ndarray]:

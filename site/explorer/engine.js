@@ -53,12 +53,19 @@ const STEPS = {
   reshape: (x, { shape }) => tf.reshape(x, [x.shape[0], ...shape]),
   convolve: (x, { kernel, strides, padding }, tensors) =>
     tf.conv2d(x, tensors[kernel], strides, padding),
-  enlarge: (x, { kernel, stride, start }, tensors) => {
-    const [, height, width] = x.shape;
-    const edge = [tensors[kernel].shape[0] - 1, tensors[kernel].shape[0] - 1];
-    const y = tf.conv2d(tf.pad(x, [[0, 0], edge, edge, [0, 0]]), tensors[kernel], 1, "valid");
-    const full = stride > 1 ? tf.depthToSpace(y, stride) : y;
-    return tf.slice(full, [0, start, start, 0], [-1, stride * height, stride * width, -1]);
+  // Each convolution makes every stride-th row of the output. Its channels are stride pixels beside
+  // each other, so they lie in order already: only whole rows are moved and cut.
+  enlarge: (x, { rows, stride, taps, start }, tensors) => {
+    const [number, height, width] = x.shape;
+    const parts = rows.map(({ kernel, above }) => {
+      const y = tf.conv2d(x, tensors[kernel], 1,
+        [[0, 0], [above, taps - 1 - above], [taps - 1, taps - 1], [0, 0]]);
+      return tf.reshape(y, [number * height, -1]);
+    });
+    const features = tensors[rows[0].kernel].shape[3] / stride;
+    const wide = tf.reshape(tf.concat(parts, 1), [number, stride * height, -1]);
+    const full = tf.slice(wide, [0, 0, start * features], [-1, -1, stride * width * features]);
+    return tf.reshape(full, [number, stride * height, stride * width, features]);
   },
   crop: (x, { cropping: [[top, bottom], [left, right]] }) =>
     tf.slice(x, [0, top, left, 0],

@@ -98,8 +98,18 @@ async function redraw() {
     batch.push(kept);
     const mixing = Number(mix.input.value) > 0; // else your picture is as it hangs on the wall
     if (mixing) batch.push(mixed(batch[explorer.chosen]));
-    const all = (name) => batch.flatMap((each) => [...each[name]]);
-    const images = await engine.draw(generator, Float32Array.from(all("latent")), all("order"));
+    // Draw only what does not hang yet: a move of "Mix" changes one picture.
+    const { shown = new Map() } = generator;
+    const keys = batch.map(({ latent, order }) => `${order}: ${latent}`);
+    const fresh = [...new Set(keys)].filter((key) => !shown.has(key));
+    if (fresh.length) {
+      const asked = fresh.map((key) => batch[keys.indexOf(key)]);
+      const all = (name) => asked.flatMap((each) => [...each[name]]);
+      const drawn = await engine.draw(generator, Float32Array.from(all("latent")), all("order"));
+      fresh.forEach((key, n) => shown.set(key, drawn[n]));
+    }
+    const images = keys.map((key) => shown.get(key));
+    generator.shown = new Map(keys.map((key, n) => [key, images[n]]));
     canvases.forEach((canvas, place) => paint(canvas, images[place], generator.shape));
     paint(byId("second"), images[WALL], generator.shape);
     paint(byId("picture"), images[mixing ? WALL + 1 : explorer.chosen], generator.shape);

@@ -2,8 +2,9 @@
 
     make explorer; python -m tests.benchmarks.explorer
 
-Takes site/build/explorer/ as it is, from the disk. A frame is a moved slider with all 18 pictures
-drawn and shown. Prints the load of the machine, for other work makes all of it slower.
+Takes site/build/explorer/ as it is, from the disk. A frame is a moved slider with 17 pictures, the
+wall and the second one, drawn and shown. Prints the load of the machine, for other work makes all
+of it slower.
 """
 
 import os

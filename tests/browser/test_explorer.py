@@ -187,6 +187,27 @@ def test_what_is_kept_stays_and_another_picture_turns_into_it(name, page):
     assert drawn[0] == drawn[4] and mix.input_value() == "0"
 
 
+def test_only_pictures_that_change_are_drawn(page):
+    choose(page, FIRST)
+    page.evaluate(
+        """() => {
+            const { draw } = engine;
+            explorer.asked = [];
+            engine.draw = (generator, latents, orders) => {
+                explorer.asked.push(latents.length / generator.latents);
+                return draw(generator, latents, orders);
+            };
+        }"""
+    )
+    for slider, value in (("Direction 1", "1"), ("Mix", "0.5"), ("Variety", "0.6")):
+        page.get_by_role("slider", name=slider).fill(value)
+        pictures(page)
+    page.get_by_label("Picture 3 of 16").check(force=True)
+    pictures(page)
+    # The wall; the mixture; both; nothing, for what is chosen hangs already.
+    assert page.evaluate("explorer.asked") == [16, 1, 17]
+
+
 def test_surprise(page):
     choose(page, FIRST)
     before = pictures(page)

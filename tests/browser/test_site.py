@@ -147,8 +147,10 @@ def test_search_finds_a_term(page):
     )
 
 
-def test_the_menu_leads_to_the_explorer(page):
-    page.goto((HTML / "README.html").as_uri())
+def test_the_front_page_leads_to_the_explorer(page):
+    page.goto((HTML / "index.html").as_uri())  # what a host shows for the site's address
+    title = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+    assert page.locator("article h1").inner_text().startswith(title)
     links = page.locator(".bd-sidebar-primary a[href*='explorer']")
     page.goto((HTML / links.first.get_attribute("href")).as_uri())
     page.get_by_role("link", name="Open the explorer").click()
