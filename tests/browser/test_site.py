@@ -153,7 +153,7 @@ def test_the_front_page_leads_to_the_explorer(page):
     assert page.locator("article h1").inner_text().startswith(title)
     links = page.locator(".bd-sidebar-primary a[href*='explorer']")
     page.goto((HTML / links.first.get_attribute("href")).as_uri())
-    page.get_by_role("link", name="Open the explorer").click()
+    page.get_by_role("link", name="Open the page").click()
     page.wait_for_url("**/explorer/index.html")
     page.wait_for_function("explorer.drawn > 0", timeout=PATIENCE)
     page.get_by_role("link", name="third lesson").click()
