@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs_version
 from helpers.plots import image_grid, png
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-PAGE = """<div id="{name}" style="background: white; color: black">
+PAGE = """<div id="{name}" style="background: white; color: black; overflow-x: auto">
 <img src="data:image/png;base64,{still}" alt="{alt}" style="max-width: 100%">
 </div>
 <script>
@@ -19,8 +19,10 @@ PAGE = """<div id="{name}" style="background: white; color: black">
   const figure = {figure};
   const pictures = {pictures};
   const draw = () => {{
-    box.replaceChildren();
-    Plotly.newPlot(box, figure.data, figure.layout, {{responsive: true}}).then((plot) => {{
+    const inner = document.createElement("div");  // on a phone it scrolls sideways
+    inner.style.cssText = "min-width: 600px; position: relative";
+    box.replaceChildren(inner);
+    Plotly.newPlot(inner, figure.data, figure.layout, {{responsive: true}}).then((plot) => {{
       Plotly.addFrames(plot, figure.frames || []);
       if (!pictures) return;
       const shown = document.createElement("div");
@@ -28,8 +30,7 @@ PAGE = """<div id="{name}" style="background: white; color: black">
         position: absolute; right: 8px; top: 90px; border: 4px solid; display: none;
         image-rendering: pixelated; background-image: url(${{pictures.url}});
         background-size: ${{pictures.columns * pictures.width}}px`;
-      box.style.position = "relative";
-      box.append(shown);
+      inner.append(shown);
       plot.on("plotly_hover", (event) => {{
         const number = event.points[0].customdata;
         const column = number % pictures.columns, row = Math.floor(number / pictures.columns);
