@@ -180,7 +180,7 @@ def enlarging(kernel, stride, keep) -> dict:
 
 
 def principal_directions(layers, latent_dim) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the latent space the first layer's outputs change most (arXiv 2004.02546).
+    """Where in the latent space the first layer's outputs change most (arXiv 2007.06600).
 
     Returns:
         The directions, float32 (DIRECTIONS or fewer, latent_dim), each of length 1, and the share
