@@ -45,7 +45,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_baseurl = f"https://{SLUG.split('/')[0]}.github.io/{SLUG.split('/')[1]}/"
 html_context = {"default_mode": "auto"}  # light or dark, as the reader has it
-html_static_path = ["vendor"]
+html_static_path = ["vendor", "pictures.css"]
+html_css_files = ["pictures.css"]
 html_copy_source = False
 html_theme_options = {
     "repository_url": f"https://github.com/{SLUG}",
