@@ -10,27 +10,29 @@ from plotly.offline import get_plotlyjs_version
 from helpers.plots import image_grid, png
 
 VIEW = "application/vnd.jupyter.widget-view+json"
-PAGE = """<div id="{name}" style="background: white; color: black; overflow-x: auto">
+PAGE = """<div id="{name}" style="background: white; color: black">
 <img src="data:image/png;base64,{still}" alt="{alt}" style="max-width: 100%">
 </div>
 <script>
 (() => {{
   const box = document.getElementById("{name}");
-  const figure = {figure};
   const pictures = {pictures};
+  let narrow = null;
   const draw = () => {{
-    const inner = document.createElement("div");  // on a phone it scrolls sideways
-    inner.style.cssText = "min-width: 600px; position: relative";
-    box.replaceChildren(inner);
-    Plotly.newPlot(inner, figure.data, figure.layout, {{responsive: true}}).then((plot) => {{
+    const figure = {figure}, changes = narrow ? {narrow} : {{}};
+    box.replaceChildren();
+    Plotly.newPlot(box, figure.data, figure.layout, {{responsive: true}}).then((plot) => {{
       Plotly.addFrames(plot, figure.frames || []);
+      Plotly.relayout(plot, changes);
       if (!pictures) return;
       const shown = document.createElement("div");
       shown.style.cssText = `width: ${{pictures.width}}px; height: ${{pictures.height}}px;
-        position: absolute; right: 8px; top: 90px; border: 4px solid; display: none;
+        position: absolute; right: 8px; ${{narrow ? "bottom: 8px" : "top: 90px"}};
+        border: 4px solid; display: none;
         image-rendering: pixelated; background-image: url(${{pictures.url}});
         background-size: ${{pictures.columns * pictures.width}}px`;
-      inner.append(shown);
+      box.style.position = "relative";
+      box.append(shown);
       plot.on("plotly_hover", (event) => {{
         const number = event.points[0].customdata;
         const column = number % pictures.columns, row = Math.floor(number / pictures.columns);
@@ -41,11 +43,18 @@ PAGE = """<div id="{name}" style="background: white; color: black; overflow-x: a
       }});
     }});
   }};
+  // Draws at once, and anew whenever the figure becomes narrow or wide.
+  const follow = () => new ResizeObserver(() => {{
+    const now = box.clientWidth < 600;
+    if (!box.clientWidth || now === narrow) return;
+    narrow = now;
+    draw();
+  }}).observe(box);
   const fetch_and_draw = () => {{
-    if (window.Plotly) return draw();
+    if (window.Plotly) return follow();
     const library = document.createElement("script");
     library.src = "https://cdn.plot.ly/plotly-basic-{version}.min.js";
-    library.onload = draw;
+    library.onload = follow;
     document.head.append(library);
   }};
   new IntersectionObserver((entries, watch) => {{
@@ -57,7 +66,7 @@ PAGE = """<div id="{name}" style="background: white; color: black; overflow-x: a
 </script>"""
 
 
-def show_interactive(figure, still, alt: str, pictures=None) -> None:
+def show_interactive(figure, still, alt: str, narrow=None, pictures=None) -> None:
     """Display a Plotly figure that moves without a kernel, in notebooks and on web pages.
 
     Plotly's library is fetched when the figure comes into sight. Where it cannot be, or where no
@@ -67,8 +76,10 @@ def show_interactive(figure, still, alt: str, pictures=None) -> None:
         figure: of the traces in Plotly's basic bundle, such as scatter; frames are kept.
         still: uint8 (H, W) or (H, W, 3).
         alt: what the still picture shows, in words.
-        pictures: uint8 (N, H, W, C); a point whose `customdata` is n shows the n-th of them beside
-            the figure, 112 screen pixels wide.
+        narrow: what of the layout is otherwise where the figure has less than 600 screen pixels,
+            by the names of Plotly's relayout, such as {"xaxis.domain": [0, 1]}.
+        pictures: uint8 (N, H, W, C); a point whose `customdata` is n shows the n-th of them, 112
+            screen pixels wide, to the right of the figure, or below it where it is narrow.
     """
     sheet = "null"
     if pictures is not None:
@@ -78,13 +89,19 @@ def show_interactive(figure, still, alt: str, pictures=None) -> None:
         sheet = json.dumps({"url": url, "columns": columns, **size})
     page = PAGE.format(
         name=f"figure-{uuid.uuid4().hex[:8]}", still=_base64(still), alt=alt,
-        figure=figure.to_json(), pictures=sheet, version=get_plotlyjs_version(),
+        figure=figure.to_json(), narrow=json.dumps(narrow or {}), pictures=sheet,
+        version=get_plotlyjs_version(),
     )  # fmt: skip
     display({"text/html": page, "text/plain": alt}, raw=True)
 
 
 def show_controls(controls, still) -> None:
-    """Display widgets; where no kernel lives, as on a web page, a still picture, uint8 (H, W)."""
+    """Display widgets; where no kernel lives, as on a web page, a still picture.
+
+    Args:
+        controls: an ipywidgets widget.
+        still: uint8 (H, W) or (H, W, 3).
+    """
     view = {"version_major": 2, "version_minor": 0, "model_id": controls.model_id}
     display({VIEW: view, "image/png": _base64(still), "text/plain": "sliders"}, raw=True)
 

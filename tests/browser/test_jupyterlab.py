@@ -312,7 +312,7 @@ def test_sliders_and_button_change_the_picture(run_lesson):
         action()
         wait_for(lambda: picture.get_attribute("src") != before, START)
 
-    for number in (0, 5, 6):  # a direction, spread and mix
+    for number in (0, 5, 6):  # a direction, variety and mix
         handle = page.locator(".noUi-handle").nth(number)
         after(lambda handle=handle: handle.press("ArrowRight"))
     after(page.get_by_role("button", name="Surprise me").click)

@@ -22,6 +22,7 @@ LESSONS = [
 ]
 MOST_BYTES, MOST_BYTES_OF_A_LESSON = 60e6, 3e6
 PATIENCE = 30_000  # milliseconds
+PLAY = HTML / "notebooks" / "further" / "play.html"
 ANCHOR = re.compile(r'\b(?:id|name)="([^"]+)"')
 
 
@@ -160,6 +161,40 @@ def test_the_front_page_leads_to_the_explorer(page):
     page.wait_for_url("**/03_architecture.html")
 
 
+STACKED = """([upper, lower, wanted]) => {
+    const boxes = [upper, lower].map(part => document.querySelector(part)?.getBoundingClientRect());
+    return boxes.every(box => box?.width) && (boxes[1].top >= boxes[0].bottom) === wanted;
+}"""
+
+
+def test_figures_that_move_stack_their_parts_while_they_are_narrow(page):
+    page.goto(PLAY.as_uri())
+    machine, chart = (
+        f"#{figure.get_attribute('id')}" for figure in page.locator("div[id^='figure-']").all()
+    )
+    for width, stacked in ((1400, False), (390, True), (1400, False)):
+        page.set_viewport_size({"width": width, "height": 900})
+        for figure, upper, lower in (
+            (machine, "image", ".xy .lines"),
+            (chart, ".xy .points", ".legend"),
+            (chart, ".xy .points", "div[style*='background-image']"),
+        ):
+            page.locator(figure).scroll_into_view_if_needed()
+            if "background" in lower:
+                page.locator(f"{figure} .points path").first.hover(force=True)
+            parts = [f"{figure} {upper}", f"{figure} {lower}", stacked]
+            page.wait_for_function(STACKED, arg=parts, timeout=PATIENCE)
+
+
+STRETCHED = """all => Promise.all(all.map(async img => {
+    img.loading = "eager";
+    await img.decode();
+    const style = getComputedStyle(img), padding = 2 * parseFloat(style.padding);
+    const shown = (parseFloat(style.width) - padding) / (parseFloat(style.height) - padding);
+    return Math.abs(shown * img.naturalHeight / img.naturalWidth - 1);
+}))"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_it_fits_narrow_and_wide(width, scheme, browser, tmp_path):
@@ -173,4 +208,6 @@ def test_it_fits_narrow_and_wide(width, scheme, browser, tmp_path):
         page.screenshot(path=keep / f"site-{path.stem}-{width}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
         assert page.locator("html").get_attribute("data-theme") == scheme
+        stretched = page.locator("article img").evaluate_all(STRETCHED)
+        assert all(share < 0.02 for share in stretched), path.name
     context.close()
