@@ -86,18 +86,15 @@ def training_options(
 
 
 def fast_precision(gpu, capability, cpu_flags) -> str:
-    """bfloat16 where the chip multiplies such numbers, else float32.
+    """bfloat16 where the chip multiplies such numbers much faster, else float32.
 
     Args:
         gpu: name of the GPU that trains, or None.
         capability: its compute capability, such as (8, 0), or None where it has none.
         cpu_flags: the CPU's instructions, as Linux names them; used where there is no GPU.
     """
-    if gpu:
-        has_units = capability is not None and capability >= (8, 0)
-    else:
-        has_units = bool({"avx512_bf16", "amx_bf16"} & set(cpu_flags))
-    return "mixed_bfloat16" if has_units else "float32"
+    enough = (capability or (0, 0)) >= (8, 0) if gpu else "amx_bf16" in cpu_flags
+    return "mixed_bfloat16" if enough else "float32"
 
 
 @contextmanager

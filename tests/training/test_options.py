@@ -29,8 +29,8 @@ def resizing(interpolation="bilinear", kind=keras.layers.UpSampling2D):
         ("NVIDIA A100", (8, 0), [], "mixed_bfloat16"),
         ("METAL", None, [], "float32"),
         (None, None, ["avx2", "avx512f", "avx512_vnni"], "float32"),
-        (None, None, ["avx512f", "avx512_bf16"], "mixed_bfloat16"),
-        (None, None, ["amx_tile", "amx_bf16"], "mixed_bfloat16"),
+        (None, None, ["avx512f", "avx512_bf16"], "float32"),
+        (None, None, ["avx512_bf16", "amx_tile", "amx_bf16"], "mixed_bfloat16"),
         (None, None, [], "float32"),
     ],
 )
