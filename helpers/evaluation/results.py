@@ -14,6 +14,7 @@ from helpers.machine import ASSETS
 
 PLANTED_DEFECTS = ASSETS / "results" / "planted_defects.csv"
 RECIPES = ASSETS / "results" / "recipes.csv"
+TRAINING = ["seed", "processor", "precision"]  # of one recipe and data set
 NO_DEFECT = "none"
 POWER, FALSE_ALARMS = 0.95, 0.05  # at least, and at most, where a metric notices a defect
 WITHOUT_SPACE = ("memorisation", "near copies", "discriminator")  # metrics that need no features
@@ -90,14 +91,15 @@ def plot_defects(table) -> None:
 
 
 def load_trainings(dataset: str = "fashion_mnist") -> pd.DataFrame:
-    """The measurements of all recipes on a data set: a row each, training by training, in time.
+    """The measurements of all recipes on all images of a set: a row each, by training, in time.
 
     Raises:
         FileNotFoundError: the table is not there.
     """
     require_file(RECIPES)
     table = pd.read_csv(RECIPES)
-    return table[table["dataset"] == dataset]
+    table = table[table["dataset"] == dataset]
+    return table[table["training_images"] == table["training_images"].max()]
 
 
 def distances_after(trainings, recipe: str, amount: float, of: str = "images_seen") -> np.ndarray:
@@ -114,7 +116,7 @@ def distances_after(trainings, recipe: str, amount: float, of: str = "images_see
         float64 (trainings,).
     """
     found = []
-    for _, rows in trainings[trainings["recipe"] == recipe].groupby(["seed", "processor"]):
+    for _, rows in trainings[trainings["recipe"] == recipe].groupby(TRAINING):
         amounts, distances = np.log(rows[of]), np.log(rows["distance"])
         if amounts.min() <= np.log(amount) <= amounts.max():
             found.append(np.exp(np.interp(np.log(amount), amounts, distances)))
@@ -127,7 +129,7 @@ def plot_trainings(trainings, recipes, title: str = "") -> None:
     for number, recipe in enumerate(recipes):
         style = ("o-", "s--", "^:", "d-.")[number % 4]
         label = recipe
-        for _, rows in trainings[trainings["recipe"] == recipe].groupby(["seed", "processor"]):
+        for _, rows in trainings[trainings["recipe"] == recipe].groupby(TRAINING):
             images, distances = rows["images_seen"] / 1000, rows["distance"]
             axes.loglog(images, distances, style, color=f"C{number}", label=label, markersize=4)
             label = None

@@ -3,14 +3,16 @@
     TFDS_DATA_DIR=/path/to/tensorflow_datasets \
         python -m tests.benchmarks.recipes course plain --seeds 3 --minutes 10
 
-Trains each recipe with the seeds 0, 1, ..., seed by seed, on all training images, in the runs
-folder in force. It measures ever more seldom, and after every measurement
-`assets/results/recipes.csv` is written anew. A training that was stopped goes on, from the last
-eighth of an epoch. Distances are those of 10,000 generated images to the 10,000 test images in the
-feature space of the shipped classifier; of sets without one, of as many images as are held out, in
-random convolutions. Seconds are those of making the networks, compiling and training, on all cores;
-imports, measurements and checkpoints are not counted. At the end, `pictures.png` in the run's
-folder shows 36 pictures.
+Trains each recipe with the seeds 0, 1, ..., seed by seed, on all training images, or with
+`--images` on the first so many, in the runs folder in force. It measures ever more seldom, and
+after every measurement `assets/results/recipes.csv` is written anew. A training that was stopped
+goes on, from the last eighth of an epoch.
+
+Distances are those of 10,000 generated images to the 10,000 test images in the feature space of the
+shipped classifier; of sets without one, of as many images as are held out, in random convolutions.
+Seconds are those of making the networks, compiling and training, on all cores; imports,
+measurements and checkpoints are not counted. At the end, `pictures.png` in the run's folder shows
+36 pictures.
 """
 
 import argparse
@@ -30,14 +32,16 @@ from helpers.files import save_table
 from helpers.machine import ASSETS, short
 from helpers.networks import with_labels
 from helpers.training.options import CPU_FACTS
-from tests.benchmarks import relativistic, tutorial
+from tests.benchmarks import augmented, relativistic, tutorial
 from tests.taught_model import taught_model
 
 TABLE = ASSETS / "results" / "recipes.csv"
 INTERVAL = 7_500  # images between two checkpoints, an eighth of an epoch
 GROWTH = 1.4  # of the number of images from one measurement to the next, at least
 # What names a training in the table:
-TRAINING = ("dataset", "recipe", "seed", "feature_maps", "precision", "processor")
+TRAINING = (
+    "dataset", "training_images", "recipe", "seed", "feature_maps", "precision", "processor",
+)  # fmt: skip
 MEASUREMENT = (*TRAINING, "interval")  # and what names a row
 
 
@@ -63,6 +67,8 @@ RECIPES = {
     "slower generator": variant(generator_rate=5e-4),
     "momentum": variant(betas=(0.5, 0.999)),
     "no average": variant(ema_decay=0.0),
+    "shifted": augmented.recipe(augmented.shift),
+    "varied": augmented.recipe(augmented.brighten, augmented.shift, augmented.cut_out),
     # With labels, as in notebooks/further/choose.ipynb.
     "plane": variant(way="plane"),
     "projection": variant(way="projection"),
@@ -79,6 +85,7 @@ def main():
     )
     parser.add_argument("--seeds", type=int, default=1, help="how many")
     parser.add_argument("--feature-maps", type=int, default=64)
+    parser.add_argument("--images", type=int, help="how many of the training images, at most")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, help="of training")
     length.add_argument("--epochs", type=float, help="of 60,000 images, in eighths")
@@ -92,18 +99,21 @@ def main():
 
 def train(arguments, recipe, seed):
     dataset = arguments.dataset
-    name = re.sub("[^a-z0-9]+", "-", f"{dataset}-{recipe}-{seed}-{processor()}".lower())
+    name = f"{dataset}-{recipe}-{seed}-{processor()}"
+    name += f"-{arguments.images}-images" if arguments.images else ""
+    name = re.sub("[^a-z0-9]+", "-", name.lower())
     run = helpers.open_run(dataset, name=f"recipe-{name}")
     images = helpers.prepare(run)
     if dataset != "emoji" and len(images.train_images) != 60_000:
         raise SystemExit("Only part of the images could be read; set TFDS_DATA_DIR.")
-    scores = Scores(images, helpers.feature_space(run, images, "classifier"))
+    train_images = images.train_images[: arguments.images]
+    scores = Scores(images, train_images, helpers.feature_space(run, images, "classifier"))
     start = time.perf_counter()
     keras.utils.set_random_seed(seed)
-    shape = images.train_images.shape[1:]
+    shape = train_images.shape[1:]
     model, batch_size = RECIPES[recipe](shape, seed, arguments.feature_maps)
     steps = INTERVAL // batch_size
-    labels = None if model.fixed_labels is None else images.train_labels
+    labels = None if model.fixed_labels is None else images.train_labels[: arguments.images]
     settings = {"recipe": recipe, "SEED": seed}
     checkpoint = helpers.Checkpoint(run.folder, settings, images.card)
     done = checkpoint.restore(model)
@@ -111,6 +121,7 @@ def train(arguments, recipe, seed):
     log.steps = steps
     log.about = {
         "dataset": dataset,
+        "training_images": len(train_images),
         "recipe": recipe,
         "seed": seed,
         "feature_maps": arguments.feature_maps,
@@ -126,7 +137,7 @@ def train(arguments, recipe, seed):
     intervals = 100_000 if arguments.minutes else round(8 * arguments.epochs)
     if log.minutes_left() > 0:
         batches = helpers.training_batches(
-            images.train_images, batch_size, seed, done * steps, labels, model.distribute_strategy
+            train_images, batch_size, seed, done * steps, labels, model.distribute_strategy
         )
         model.fit(
             batches,
@@ -213,8 +224,8 @@ class Log(keras.callbacks.Callback):
 class Scores:
     """What a generator scores against the held-out images."""
 
-    def __init__(self, images, space):
-        self.images, self.space = images, space
+    def __init__(self, images, train_images, space):
+        self.images, self.train_images, self.space = images, train_images, space
         self.count = len(images.held_out_images)
         self.real, self.real_probabilities = space.extract_features(images.held_out_images)
 
@@ -248,9 +259,8 @@ class Scores:
             found["class_recall"] = np.mean(recalls)
             found["lowest_class_recall"] = np.min(recalls)
         if copies:
-            train = self.images.train_images
-            nearest, _ = metrics.nearest_distances(drawn, train)
-            honest, _ = metrics.nearest_distances(self.images.held_out_images, train)
+            nearest, _ = metrics.nearest_distances(drawn, self.train_images)
+            honest, _ = metrics.nearest_distances(self.images.held_out_images, self.train_images)
             found["memorisation"] = metrics.nearer_probability(nearest, honest)
             found["near_copies"] = metrics.near_copies(nearest, honest)
         return found

@@ -184,7 +184,7 @@ def test_a_harmless_and_a_gross_defect(tmp_path):
 def toy_trainings():
     rows = [("a", 0, 10, 200), ("a", 0, 100, 20), ("a", 1, 50, 7), ("b", 0, 60, 6)]
     table = pd.DataFrame(rows, columns=["recipe", "seed", "images_seen", "distance"])
-    return table.assign(processor="fast", seconds=table["images_seen"] / 10)
+    return table.assign(processor="fast", precision="float32", seconds=table["images_seen"] / 10)
 
 
 def test_a_distance_lies_on_the_line_between_two_measurements():
@@ -193,8 +193,9 @@ def test_a_distance_lies_on_the_line_between_two_measurements():
     np.testing.assert_allclose(distances_after(toy_trainings(), "a", 50), [40, 7])
     np.testing.assert_allclose(distances_after(toy_trainings(), "a", 4, of="seconds"), [50])
     slower = toy_trainings().assign(processor="slow")
-    both = pd.concat([toy_trainings(), slower])
-    np.testing.assert_allclose(distances_after(both, "a", 40), [50, 50])
+    rounded = toy_trainings().assign(precision="mixed_bfloat16")
+    several = pd.concat([toy_trainings(), slower, rounded])
+    np.testing.assert_allclose(distances_after(several, "a", 40), [50, 50, 50])
     assert not len(distances_after(toy_trainings(), "a", 9))
     assert not len(distances_after(toy_trainings(), "a", 101))
 
@@ -204,7 +205,7 @@ def test_the_trainings_of_a_data_set_are_in_time_and_in_one_space():
     for dataset in ("fashion_mnist", "emoji"):
         table = load_trainings(dataset)
         assert set(table["dataset"]) == {dataset} and len(set(table["space"])) == 1
-        for _, rows in table.groupby(["recipe", "seed", "processor"]):
+        for _, rows in table.groupby(["recipe", "seed", "precision", "processor"]):
             assert rows["images_seen"].is_monotonic_increasing
             assert rows["seconds"].is_monotonic_increasing and (rows["distance"] > 0).all()
     assert set(load_trainings()["space"]) == {classifier}
