@@ -20,7 +20,7 @@ PATIENCE = 60  # seconds until all machines must have answered
 AGAIN = "Start it again on all of them; it goes on after the last finished epoch."
 PARAMETERS = ("parameters", "further-parameters")
 # The cells that train have one of these, and the last one saves what was trained.
-MARKS = ("helpers.open_run(", "recipe = RECIPES[RECIPE]", "model = DCGAN(", "model.fit(")
+MARKS = ("helpers.open_run(", "model = DCGAN(", "model.fit(")
 LAST_MARK = "helpers.save_gif("
 
 

@@ -13,6 +13,7 @@ def taught_model(
     seed=0,
     precision="auto",
     way=None,
+    max_shift=0,
     **changes,
 ):
     """Lesson 4's model on lesson 3's networks, compiled as lesson 4 does it.
@@ -28,6 +29,7 @@ def taught_model(
         precision: as lesson 4's `PRECISION`.
         way: a discriminator of `notebooks/further/choose.ipynb`; then it is that lesson's model of
             ten classes, with its recipe instead of `recipe`.
+        max_shift: pixels, as lesson 4 has where there are few images.
         changes: of the recipe's entries, such as `batch_size`.
 
     Returns:
@@ -43,7 +45,7 @@ def taught_model(
     if unknown := changes.keys() - recipe.keys():
         raise TypeError(f"A recipe has {', '.join(recipe)}, no {', '.join(sorted(unknown))}.")
     recipe = recipe | changes
-    options = {"seed": seed, "ema_decay": recipe["ema_decay"]}
+    options = {"seed": seed, "ema_decay": recipe["ema_decay"], "max_shift": max_shift}
     if way:
         generator = choose.build_generator(image_shape, 10, feature_maps=feature_maps)
         discriminator = choose.WAYS[way](image_shape, 10, feature_maps)

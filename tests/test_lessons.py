@@ -22,6 +22,7 @@ from PIL import Image
 import helpers
 from assets.make.repository import current_slug
 from helpers.machine import ROOT
+from helpers.run import newest_record
 
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 RUN = "pets-30-tiny"
@@ -182,6 +183,13 @@ def test_a_lesson_says_what_machine_it_runs_on_and_leaves_nothing_beside_the_cou
 def test_the_solutions_are_right_for_own_pictures_too(chain):
     for machine in chain:
         assert "Right." in machine.text and "Not yet." not in machine.text
+
+
+def test_few_pictures_are_moved_and_a_line_says_so(chain):
+    most = newest_record(chain[1].run)["settings"]["max_shift"]
+    assert most > 0
+    line = f"Few images: the discriminator sees each moved by up to {most} pixels."
+    assert line in chain[1].text
 
 
 def test_lesson_4_downloads_the_gif_and_the_generator(chain):

@@ -43,15 +43,20 @@ class AdversarialModel(keras.Model):
         ema_decay: share of the averaged weights, at most, that stays at each step, in [0, 1);
             0.0 for no average.
         labels: int (previews,), the class of each fixed latent's image, or None.
+        max_shift: pixels by which `train_step` moves images at most, with `sample_starts`; 0 for
+            none.
 
     Raises:
-        ValueError: the discriminator does not take what the generator makes, another ema_decay, or
-            labels without networks that take them, or the other way round.
+        ValueError: the discriminator does not take what the generator makes, another ema_decay, a
+            shift that is no whole number from 0 to below the images' sides, or labels without
+            networks that take them, or the other way round.
     """
 
     statistics_batches = 32  # for `estimate_statistics`
 
-    def __init__(self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None):
+    def __init__(
+        self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None, max_shift=0
+    ):
         super().__init__()
         made, taken = generator.output_shape[1:], discriminator.inputs[0].shape[1:]
         if made != taken:
@@ -68,6 +73,12 @@ class AdversarialModel(keras.Model):
                 )
         if not 0 <= ema_decay < 1:
             raise ValueError(f"ema_decay is {ema_decay}; it lies from 0 to below 1.")
+        if max_shift not in range(min(made[:2])):
+            raise ValueError(
+                f"max_shift is {max_shift}; it is a whole number of pixels from 0 to below "
+                f"{min(made[:2])}."
+            )
+        self.max_shift = max_shift
         self.generator = generator
         self.discriminator = discriminator
         self.ema_decay = ema_decay
@@ -154,9 +165,18 @@ class AdversarialModel(keras.Model):
 
     def sample_latents(self, count):
         """Standard normal latents, float32 (count, latent_dim), new at every training step."""
-        seed = tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(self.step)])
         shape = (count * replicas_here(), self.latent_dim)  # of the global batch
-        return own_slice(tf.random.stateless_normal(shape, seed))
+        return own_slice(tf.random.stateless_normal(shape, self._seed_at(self.step)))
+
+    def sample_starts(self, count):
+        """Where to cut windows: int32 (count, 2) from 0 to 2 * max_shift, new at every step."""
+        shape = (count * replicas_here(), 2)
+        seed = self._seed_at(-100 - self.step)  # which nothing else has
+        most = 2 * self.max_shift + 1
+        return own_slice(tf.random.stateless_uniform(shape, seed, 0, most, tf.int32))
+
+    def _seed_at(self, number):
+        return tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(number)])
 
     def report(
         self, discriminator_loss, generator_loss, real_logits, generated_logits, gradients

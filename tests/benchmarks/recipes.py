@@ -49,6 +49,12 @@ def variant(**changes):
     return lambda shape, seed, maps: taught_model(shape, feature_maps=maps, seed=seed, **changes)
 
 
+def shifted(share):
+    return lambda shape, seed, maps: taught_model(
+        shape, feature_maps=maps, seed=seed, max_shift=round(share * shape[0])
+    )
+
+
 def on_two_devices(shape, seed, maps):
     with helpers.open_devices("cpu:2").scope():
         return RECIPES["course"](shape, seed, maps)
@@ -67,8 +73,9 @@ RECIPES = {
     "slower generator": variant(generator_rate=5e-4),
     "momentum": variant(betas=(0.5, 0.999)),
     "no average": variant(ema_decay=0.0),
-    "shifted": augmented.recipe(augmented.shift),
-    "varied": augmented.recipe(augmented.brighten, augmented.shift, augmented.cut_out),
+    "shifted": shifted(1 / 16),
+    "shifted by an eighth": shifted(1 / 8),
+    "varied": augmented.recipe,
     # With labels, as in notebooks/further/choose.ipynb.
     "plane": variant(way="plane"),
     "projection": variant(way="projection"),

@@ -1,10 +1,13 @@
 """The adversarial pair: the lesson's losses and step, the average, what a step reports."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import helpers
 from helpers.refused import Refused
 from tests.training.toy import (
     BATCH,
@@ -95,6 +98,36 @@ def test_latents_follow_seed_and_step():
     np.testing.assert_array_equal(model.fixed_latents, twin.fixed_latents)
 
 
+def test_a_moved_image_is_a_window_in_a_gray_frame():
+    images = np.random.default_rng(0).uniform(-1, 1, (25, 4, 6, 3)).astype(np.float32)
+    starts = np.array(list(itertools.product(range(5), repeat=2)), np.int32)
+    framed = np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    expected = [f[y : y + 4, x : x + 6] for f, (y, x) in zip(framed, starts)]
+    np.testing.assert_array_equal(LESSON.shift(images, starts, 2), expected)
+
+
+def test_the_discriminator_sees_moved_images_anew_at_each_step():
+    class Kept(LESSON.DCGAN):
+        def report(self, d_loss, g_loss, *logits_and_gradients):
+            self.logits = logits_and_gradients[:2]
+            return super().report(d_loss, g_loss, *logits_and_gradients)
+
+    model = make_model(kind=Kept, max_shift=2)
+    real_images = helpers.normalise(IMAGES[:BATCH])
+    drawn = []
+    for _ in range(2):
+        starts = model.sample_starts(BATCH).numpy()
+        generated_images = model.generator(model.sample_latents(BATCH), training=True)
+        expected = [
+            model.discriminator(LESSON.shift(images, starts, 2), training=True).numpy()
+            for images in (real_images, generated_images)
+        ]
+        model.train_step(real_images)
+        np.testing.assert_allclose(model.logits, expected, atol=1e-5)
+        drawn.append(starts)
+    assert not np.array_equal(*drawn) and set(np.unique(drawn)) == set(range(5))
+
+
 def test_report_on_crafted_logits():
     model = make_model()
     real, generated = tf.constant([[2.0], [-1.0], [0.0], [3.0]]), tf.constant([[-2.0], [0.0]])
@@ -149,7 +182,7 @@ def test_the_average_draws_and_without_one_the_generator():
 
 def test_the_step_can_be_compiled_by_xla(tmp_path):
     """As Keras does on a GPU."""
-    model = make_model(jit_compile=True, ema_decay=0.0)
+    model = make_model(jit_compile=True, ema_decay=0.0, max_shift=2)
     train(model, tmp_path, 1)
     assert model.jit_compile is True and int(model.step) == STEPS
     assert all(np.isfinite(value).all() for value in values(model).values())
@@ -170,6 +203,8 @@ def test_several_steps_per_execution_change_no_bit(tmp_path):
          "The generator makes images of shape (8, 8, 1), the discriminator takes (10, 10, 1); "
          "build both for one shape."),
         (lambda: make_model(ema_decay=1.0), "ema_decay is 1.0; it lies from 0 to below 1."),
+        (lambda: make_model(max_shift=8),
+         "max_shift is 8; it is a whole number of pixels from 0 to below 8."),
         (lambda: make_model().compile(*[keras.optimizers.Adam()] * 2),
          "Each network needs an optimizer of its own: pass two, not one twice."),
         (lambda: make_model().save("gan.keras"),

@@ -50,10 +50,12 @@ def make_networks(units=16, last=(keras.layers.Activation, "tanh"), initializer=
     return generator, discriminator
 
 
-def make_model(weights_seed=1, seed=SEED, kind=ToyGAN, ema_decay=0.9, networks=None, **options):
+def make_model(
+    weights_seed=1, seed=SEED, kind=ToyGAN, ema_decay=0.9, networks=None, max_shift=0, **options
+):
     keras.utils.set_random_seed(weights_seed)
     networks = networks or make_networks()
-    model = kind(*networks, seed=seed, previews=5, ema_decay=ema_decay)
+    model = kind(*networks, seed=seed, previews=5, ema_decay=ema_decay, max_shift=max_shift)
     model.compile(
         keras.optimizers.Adam(0.01, beta_1=0.5), keras.optimizers.Adam(0.02, beta_1=0.5), **options
     )
