@@ -4,6 +4,7 @@ TensorFlow may wait for ever for a machine that is gone, or abort; so the parent
 sentence what happened.
 """
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -129,7 +130,8 @@ def _child(connection, parameters):
                 sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             require_agreement(machines, "program", b"prepared")
             run_lesson(parameters, saves=is_chief(machines))
-            require_agreement(machines, "program", b"done")  # who ends early disturbs the others
+            with contextlib.suppress(tf.errors.OpError):  # another one may have ended just now
+                require_agreement(machines, "program", b"done")  # who ends early disturbs others
     except (ValueError, Stopped, OSError) as sentence:  # Refused is a ValueError
         connection.send(str(sentence))
     except tf.errors.OpError as error:
