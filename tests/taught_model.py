@@ -57,11 +57,14 @@ def taught_model(
             for build in (architecture.build_generator, architecture.build_discriminator)
         )
         model = training.DCGAN(*networks, **options)
-    model.compile(
-        *(
-            training.make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
-            for name in ("generator", "discriminator")
-        ),
-        **training_options(model, steps_per_epoch=1, precision=precision),
+    return compiled(model, recipe, precision), recipe["batch_size"]
+
+
+def compiled(model, recipe, precision="auto"):
+    """This untrained model, compiled with such a recipe as lesson 4 does it."""
+    optimizers = (
+        taught("04_training").make_optimizer(recipe[f"{name}_rate"], *recipe["betas"])
+        for name in ("generator", "discriminator")
     )
-    return model, recipe["batch_size"]
+    model.compile(*optimizers, **training_options(model, steps_per_epoch=1, precision=precision))
+    return model

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 import helpers
+from tests.taught_model import compiled
 
 architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
 
@@ -20,14 +21,7 @@ def recipe(image_shape, seed, feature_maps):
     images = keras.Input(image_shape)
     discriminator = keras.Model(images, judge(Vary()(images)), name="discriminator")
     model = training.DCGAN(generator, discriminator, seed=seed, ema_decay=settings["ema_decay"])
-    model.compile(
-        *(
-            training.make_optimizer(settings[f"{name}_rate"], *settings["betas"])
-            for name in ("generator", "discriminator")
-        ),
-        **helpers.training_options(model, steps_per_epoch=1),
-    )
-    return model, settings["batch_size"]
+    return compiled(model, settings), settings["batch_size"]
 
 
 class Vary(keras.layers.Layer):

@@ -2,29 +2,32 @@
 
 Huang et al., 2024, arXiv 2501.05441 ("R3GAN"): each real image is compared with a generated one,
 and the discriminator's squared slope is held small at both. It has no batch normalisation, so it
-starts with He's weights. Adam with 2e-4 and betas 0 and 0.99, penalty weight 1, average 0.999.
+starts with He's weights.
 """
 
 import keras
 import tensorflow as tf
 
 import helpers
+from tests.taught_model import compiled
 
 PENALTY = 1.0
+RECIPE = {
+    "batch_size": 32,
+    "generator_rate": 2e-4,
+    "discriminator_rate": 2e-4,
+    "betas": (0.0, 0.99),
+    "ema_decay": 0.999,
+}
 architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
 
 
 def recipe(image_shape, seed, feature_maps):
     """The model, compiled, and its batch size."""
     generator = architecture.build_generator(image_shape, feature_maps=feature_maps)
-    model = Relativistic(
-        generator, build_discriminator(image_shape, feature_maps), seed=seed, ema_decay=0.999
-    )
-    model.compile(
-        *(training.make_optimizer(2e-4, 0.0, 0.99) for _ in range(2)),
-        **helpers.training_options(model, steps_per_epoch=1),
-    )
-    return model, 32
+    discriminator = build_discriminator(image_shape, feature_maps)
+    model = Relativistic(generator, discriminator, seed=seed, ema_decay=RECIPE["ema_decay"])
+    return compiled(model, RECIPE), RECIPE["batch_size"]
 
 
 def build_discriminator(image_shape, feature_maps):
