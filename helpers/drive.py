@@ -24,13 +24,13 @@ def open_drive(folder: str) -> Path | None:
     None: the lesson goes on.
 
     Raises:
-        ValueError: the folder is given by a part of its path.
+        Refused: the folder is given by a part of its path.
     """
     if not folder:
         return None
     path = Path(folder).expanduser()
     if not path.is_absolute():
-        raise ValueError(
+        raise Refused(
             f"SAVE_TO_DRIVE is {folder!r}; needed is a folder's whole path, such as "
             f"{MOUNT_POINT}/MyDrive/dcgan-course."
         )

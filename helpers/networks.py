@@ -123,8 +123,8 @@ def require_pair(generator, discriminator, image_shape) -> None:
         image_shape: (height, width, channels) of the prepared images.
 
     Raises:
-        Refused: latents are no vectors, images have another shape, there is not one logit for an
-            image, or a layer is a Lambda.
+        Refused: latents are no vectors, or empty, images have another shape, there is not one
+            logit for an image, or a layer is a Lambda.
     """
     image_shape, latents = tuple(image_shape), generator.input_shape[1:]
     for who, does, shape in (
@@ -141,6 +141,8 @@ def require_pair(generator, discriminator, image_shape) -> None:
             f"The generator takes latents of shape {latents}, but the lessons draw vectors; begin "
             f"it with keras.Input(({latents[-1]},)) and layers.Reshape({latents})."
         )
+    if latents == (0,):
+        raise Refused("The generator takes latents of 0 numbers; LATENT_DIM is at least 1.")
     if discriminator.output_shape[1:] != (1,):
         raise Refused(
             f"The discriminator answers with shape {discriminator.output_shape[1:]}; needed is one "

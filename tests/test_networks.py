@@ -131,6 +131,7 @@ def pair(latents=(4,), image=SHAPE, end=(), start=()):
     ("changes", "part"),
     [
         ({"latents": (1, 1, 4)}, "latents of shape (1, 1, 4), but the lessons draw vectors; begin"),
+        ({"latents": (0,)}, "takes latents of 0 numbers; LATENT_DIM is at least 1"),
         ({"image": (1, 8, 8)}, "makes images of shape (1, 8, 8), the prepared images have (8, 8"),
         ({"end": [keras.layers.Conv2D(1, 3)]}, "answers with shape (6, 6, 1); needed is one logit"),
         ({"start": [keras.layers.Lambda(abs)]}, "is a Lambda layer, which Keras does not load"),

@@ -52,6 +52,7 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
         Refused: the source cannot be used, or the run was trained on other images; one sentence.
     """
     images = _load(run.images_folder)
+    _require_use(run, background, images.card["background"] if images else "white")
     change = _change(run, images.card, background) if images else ""
     if images and not change:
         print(f"Images: yours, from {short(run.images_folder)}.")
@@ -88,6 +89,18 @@ def _load(folder) -> PreparedImages | None:
         return PreparedImages(**arrays, card=card)
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
+
+
+def _require_use(run, background, taken) -> None:
+    path = find_path(run.dataset)
+    if path and (path.is_dir() or path.suffix.lower() == ".zip"):
+        return
+    if background and parse_background(background) != parse_background(taken):
+        name = path.name if path else run.dataset
+        raise Refused(
+            f"BACKGROUND is {background!r}, and only the transparent pictures of a folder or zip "
+            f"are laid on it; {name!r} has none, so set BACKGROUND to ''."
+        )
 
 
 def _change(run, card, background) -> str:

@@ -320,6 +320,14 @@ def test_another_background_is_prepared_anew_and_stays(photos, capsys):
     assert capsys.readouterr().out.startswith("Images: yours")
 
 
+def test_a_background_that_lies_under_nothing_is_refused(tmp_path):
+    array = save(tmp_path / "array.npz", noise(12))
+    for dataset in ("emoji", array):
+        prepare(dataset, "#ffffff")  # what it has anyway
+    refused(lambda: prepare("emoji", "black"), "BACKGROUND is 'black', and only", "'emoji' has")
+    refused(lambda: prepare(array, "black"), "BACKGROUND is 'black', and only", "'array.npz' has")
+
+
 def test_prepared_pictures_outlive_their_folder(photos):
     before = prepare(photos)
     shutil.rmtree(photos)
