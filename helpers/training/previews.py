@@ -94,8 +94,11 @@ def load_previews(folder, steps_per_epoch: int, epochs: int, best: int = 0):
         W, C).
 
     Raises:
+        Refused: no epoch is finished.
         ValueError: the file of a step is missing or damaged.
     """
+    if not epochs:
+        raise Refused("No epoch is finished yet; run the training cell until one is.")
     folder = Path(folder) / PREVIEWS
     early = sorted(int(path.stem.removeprefix("step_")) for path in folder.glob("step_*.npy"))
     steps = {f"step {step}": step for step in [0, *early[1:]] if step < steps_per_epoch}

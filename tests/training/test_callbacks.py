@@ -87,6 +87,11 @@ def test_a_missing_and_a_damaged_preview(tmp_path):
         (folder / "step_0000003.npy").write_bytes(b"nothing")
 
 
+def test_without_an_epoch_there_is_nothing_to_show(tmp_path):
+    with pytest.raises(Refused, match=r"^No epoch is finished yet; run the training cell until"):
+        helpers.load_previews(tmp_path, 3, 0)
+
+
 def test_the_distance_is_that_of_fixed_latents_to_held_out_images(whole):
     folder, model = whole
     record = newest_record(folder)
