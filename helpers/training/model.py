@@ -156,8 +156,8 @@ class AdversarialModel(keras.Model):
                 return history
         except KeyboardInterrupt:
             raise Stopped(
-                "Stopped. All finished epochs are saved: run this cell again, with RESUME = True, "
-                "and the training goes on after the last of them."
+                "Stopped. Run this cell again: with RESUME = True a training with checkpoints goes "
+                "on after its last finished epoch; one without starts anew."
             ) from None
         finally:
             if self.step.numpy():  # for the model of another cell may have this generator, too

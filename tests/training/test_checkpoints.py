@@ -80,8 +80,8 @@ def test_the_stop_button_costs_no_bit(step, epoch_end, epochs, same_session, who
     with pytest.raises(Stopped) as caught:
         train(model, tmp_path / "run", 3, PressStop(step, epoch_end))
     assert str(caught.value) == (
-        "Stopped. All finished epochs are saved: run this cell again, with RESUME = True, and the "
-        "training goes on after the last of them."
+        "Stopped. Run this cell again: with RESUME = True a training with checkpoints goes on "
+        "after its last finished epoch; one without starts anew."
     )
     assert caught.value._render_traceback_() == [str(caught.value)]
     assert int(model.step) == step

@@ -30,8 +30,8 @@ def test_a_training_that_is_stopped_and_killed_ends_with_the_same_bits(whole, tm
     training.wait_until(10)
     printed = training.interrupt()
     assert printed.endswith(
-        "Stopped. All finished epochs are saved: run this cell again, with RESUME = True, and the "
-        "training goes on after the last of them.\n"
+        "Stopped. Run this cell again: with RESUME = True a training with checkpoints goes on "
+        "after its last finished epoch; one without starts anew.\n"
     )
     assert "Traceback" not in printed
     saved = checkpoint_files(tmp_path / "runs" / PARAMETERS["RUN_NAME"])
