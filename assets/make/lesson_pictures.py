@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 300, 200
 PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in shares of the picture
     "01_introduction": ("healthy = train_and_film()", (0.14, 0.08, 0.79, 0.85)),
     "02_data_preparation": ("helpers.show_images(panels", (0.4, 0.5, 0.79, 1)),
-    "03_architecture": ('cell.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
+    "03_architecture": ('panel.set(title=f"kernel {size}, stride 2"', (0, 0.09, 0.88, 1)),
     "04_training": ('axes.set(xlabel="training so far", yticks=[])', (0, 0, 1, 1)),
     "05_evaluation": ("rows.append((kind, generator(path", (0, 0, 1, 1)),
     "further/choose": ("hundred = draw(shipped_generator", (0.2, 0.1, 0.9, 0.5)),
