@@ -52,14 +52,15 @@ def prepare(run: Run, background: str = "") -> PreparedImages:
         Refused: the source cannot be used, or the run was trained on other images; one sentence.
     """
     images = _load(run.images_folder)
-    _require_use(run, background, images.card["background"] if images else "white")
+    taken = images.card["background"] if images else "white"
+    _require_use(run, background, taken)
     change = _change(run, images.card, background) if images else ""
     if images and not change:
         print(f"Images: yours, from {short(run.images_folder)}.")
     else:
         if change:
             print(f"{change}; they are prepared anew.")
-        _make(run, background or (images.card["background"] if images else "white"))
+        _make(run, background or taken)
         images = _load(run.images_folder)
     for note in images.card["notes"]:
         print(f"{note}.")
@@ -92,6 +93,7 @@ def _load(folder) -> PreparedImages | None:
 
 
 def _require_use(run, background, taken) -> None:
+    """Refuse a background other than the one taken where it would lie under nothing."""
     path = find_path(run.dataset)
     if path and (path.is_dir() or path.suffix.lower() == ".zip"):
         return

@@ -47,7 +47,8 @@ def test_undecided_is_two_logarithms_of_two_on_two_devices(found):
 def test_a_checkpoint_of_two_devices_goes_on_with_one_and_with_four(found):
     for replicas in (1, 4):
         assert found[f"files on {replicas}"] == ["epoch_0002.zip", "epoch_0003.zip"]
-        assert found[f"stopped on {replicas}"].startswith("Stopped. Run this cell again")
+        stopped = found[f"stopped on {replicas}"]
+        assert stopped.startswith("Stopped. Run this cell again: with RESUME = True a training")
     assert found["steps taken"] == [11, 11]
     assert found["layers as before"] and found["file"] == 0.0
 
