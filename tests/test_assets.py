@@ -176,3 +176,9 @@ def test_a_thumbnail_is_filled_without_margins():
     picture[:, 200:] = 99
     small = lesson_pictures.thumbnail(picture, part=(0, 0, 0.5, 1))
     assert small.shape == (200, 300, 3) and (small == 7).all()
+
+
+@pytest.mark.parametrize("lesson", lesson_pictures.PICTURES)
+def test_the_picture_of_a_lesson_is_still_in_its_notebook(lesson):
+    line, _ = lesson_pictures.PICTURES[lesson]
+    assert lesson_pictures.first_picture(lesson, line).dtype == np.uint8
