@@ -55,6 +55,12 @@ def shifted(share):
     )
 
 
+def noisy(deviation):
+    return lambda shape, seed, maps: augmented.recipe(
+        shape, seed, maps, keras.layers.GaussianNoise(deviation)
+    )
+
+
 def on_two_devices(shape, seed, maps):
     with helpers.open_devices("cpu:2").scope():
         return RECIPES["course"](shape, seed, maps)
@@ -76,6 +82,8 @@ RECIPES = {
     "shifted": shifted(1 / 16),
     "shifted by an eighth": shifted(1 / 8),
     "varied": augmented.recipe,
+    "noise": noisy(0.1),
+    "small noise": noisy(0.05),
     # With labels, as in notebooks/further/choose.ipynb.
     "plane": variant(way="plane"),
     "projection": variant(way="projection"),
