@@ -178,7 +178,9 @@ def test_a_thumbnail_is_filled_without_margins():
     assert small.shape == (200, 300, 3) and (small == 7).all()
 
 
-@pytest.mark.parametrize("lesson", lesson_pictures.PICTURES)
-def test_the_picture_of_a_lesson_is_still_in_its_notebook(lesson):
-    line, _ = lesson_pictures.PICTURES[lesson]
+@pytest.mark.parametrize(
+    ("lesson", "line"),
+    [(name, line) for name, (line, _) in lesson_pictures.PICTURES.items()] + [lesson_pictures.PLOT],
+)
+def test_the_picture_of_a_lesson_is_still_in_its_notebook(lesson, line):
     assert lesson_pictures.first_picture(lesson, line).dtype == np.uint8

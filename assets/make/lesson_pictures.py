@@ -26,6 +26,7 @@ PICTURES = {  # lesson: a line of the cell that shows it; the part to keep, in s
     "further/pytorch": ("largest difference of a logit", (0, 0, 1, 1)),
     "further/scale": ('cell.set_title(f"replica {number}")', (0.136, 0, 0.864, 1)),
 }
+PLOT = ("05_evaluation", "helpers.plot_trainings(")
 
 
 def main():
@@ -33,7 +34,7 @@ def main():
         path = ASSETS / "lessons" / f"{Path(lesson).name}.png"
         save_png(path, thumbnail(first_picture(lesson, line), part))
         print(f"{lesson}: {path.stat().st_size / 1000:.0f} KB")
-    plot = first_picture("05_evaluation", "helpers.plot_trainings(")
+    plot = first_picture(*PLOT)
     save_png(ASSETS / "results" / "recipes.png", plot)
 
 

@@ -55,10 +55,8 @@ def shifted(share):
     )
 
 
-def noisy(deviation):
-    return lambda shape, seed, maps: augmented.recipe(
-        shape, seed, maps, keras.layers.GaussianNoise(deviation)
-    )
+def through(layer, *arguments):
+    return lambda shape, seed, maps: augmented.recipe(shape, seed, maps, layer(*arguments))
 
 
 def on_two_devices(shape, seed, maps):
@@ -81,9 +79,9 @@ RECIPES = {
     "no average": variant(ema_decay=0.0),
     "shifted": shifted(1 / 16),
     "shifted by an eighth": shifted(1 / 8),
-    "varied": augmented.recipe,
-    "noise": noisy(0.1),
-    "small noise": noisy(0.05),
+    "varied": through(augmented.Vary),
+    "noise": through(keras.layers.GaussianNoise, 0.1),
+    "small noise": through(keras.layers.GaussianNoise, 0.05),
     # With labels, as in notebooks/further/choose.ipynb.
     "plane": variant(way="plane"),
     "projection": variant(way="projection"),
