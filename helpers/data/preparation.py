@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,9 @@ def _make(run, background) -> None:
         size, channels = run.image_size or source.size, run.channels or source.channels
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            for left in target.parent.glob(f"{prefix}*"):  # by a preparation that was killed
-                shutil.rmtree(left, ignore_errors=True)
+            for left in target.parent.glob(f"{prefix}*"):
+                if time.time() - left.stat().st_mtime > 3600:  # by a preparation that was killed
+                    shutil.rmtree(left, ignore_errors=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as beside:
                 new = Path(beside, "new")
                 new.mkdir()

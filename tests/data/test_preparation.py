@@ -431,9 +431,12 @@ def builder(name, **options):
     assert process.wait() < 0  # it was at work until then
     (left,) = (runs / "images").iterdir()
     assert left.name.startswith(".partial-")
+    os.utime(left, (0, 0))
+    at_work = left.with_name(".partial-pets-tiny-beside")  # another one, which must not lose it
+    at_work.mkdir()
     names = {}
     exec(f"SLOW = False\n{module}", names)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", SimpleNamespace(**names))
     images = prepare("tfds:pets")
     assert images.train_images[:, 0, 0, 0].tolist() == list(range(40))
-    assert os.listdir(runs / "images") == ["pets-tiny"]
+    assert {path.name for path in (runs / "images").iterdir()} == {"pets-tiny", at_work.name}
