@@ -45,7 +45,8 @@ def taught_model(
     if unknown := changes.keys() - recipe.keys():
         raise TypeError(f"A recipe has {', '.join(recipe)}, no {', '.join(sorted(unknown))}.")
     recipe = recipe | changes
-    options = {"seed": seed, "ema_decay": recipe["ema_decay"], "max_shift": max_shift}
+    options = {"seed": seed, "max_shift": max_shift}
+    options |= {name: recipe[name] for name in ("ema_decay", "noise")}
     if way:
         generator = choose.build_generator(image_shape, 10, feature_maps=feature_maps)
         discriminator = choose.WAYS[way](image_shape, 10, feature_maps)

@@ -110,12 +110,12 @@ def test_drawings_are_held_out_whole():
 def test_the_trainings_show_what_lesson_5_says():
     """After equally many images and after equal time, every seed of the course's is ahead."""
     trainings = helpers.load_trainings()
-    for amount, of, others in (
-        (50_000, "images_seen", ("plain", "tutorial")),
-        (120, "seconds", ("tutorial",)),
+    for recipe, amount, of, others in (
+        ("course", 50_000, "images_seen", ("plain", "tutorial")),
+        ("no noise", 120, "seconds", ("tutorial",)),
     ):
         rows = trainings[trainings["processor"] == "AVX2"] if of == "seconds" else trainings
-        course = helpers.distances_after(rows, "course", amount, of)
+        course = helpers.distances_after(rows, recipe, amount, of)
         assert len(course) >= 3
         for other in others:
             assert course.max() < helpers.distances_after(rows, other, amount, of).min()

@@ -3,8 +3,8 @@
     python -m assets.make.trials [NAME ...]
 
 Each takes the 10,000 images that come with the course, the networks of lesson 3 and the recipe
-`course` of lesson 4, in float32 and with seed 0, and changes what TRIALS says. An epoch of its
-history is short, so that the curves have many points.
+`course` of lesson 4 without its noise, in float32 and with seed 0, and changes what TRIALS says. An
+epoch of its history is short, so that the curves have many points.
 """
 
 import time

@@ -45,18 +45,20 @@ class AdversarialModel(keras.Model):
         labels: int (previews,), the class of each fixed latent's image, or None.
         max_shift: pixels by which `train_step` moves images at most, with `sample_starts`; 0 for
             none.
+        noise: standard deviation of what `with_noise` adds, in units of the images; 0.0 for none.
 
     Raises:
         ValueError: the discriminator does not take what the generator makes, another ema_decay, a
-            shift that is no whole number from 0 to below the images' sides, or labels without
-            networks that take them, or the other way round.
+            shift that is no whole number from 0 to below the images' sides, noise below 0, or
+            labels without networks that take them, or the other way round.
     """
 
     statistics_batches = 32  # for `estimate_statistics`
 
     def __init__(
-        self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None, max_shift=0
-    ):
+        self, generator, discriminator, seed=0, previews=64, ema_decay=0.0, labels=None,
+        max_shift=0, noise=0.0,
+    ):  # fmt: skip
         super().__init__()
         made, taken = generator.output_shape[1:], discriminator.inputs[0].shape[1:]
         if made != taken:
@@ -78,7 +80,9 @@ class AdversarialModel(keras.Model):
                 f"max_shift is {max_shift}; it is a whole number of pixels from 0 to below "
                 f"{min(made[:2])}."
             )
-        self.max_shift = max_shift
+        if not noise >= 0:
+            raise ValueError(f"noise is {noise}; it is a standard deviation, at least 0.")
+        self.max_shift, self.noise = max_shift, noise
         self.generator = generator
         self.discriminator = discriminator
         self.ema_decay = ema_decay
@@ -171,9 +175,17 @@ class AdversarialModel(keras.Model):
     def sample_starts(self, count):
         """Where to cut windows: int32 (count, 2) from 0 to 2 * max_shift, new at every step."""
         shape = (count * replicas_here(), 2)
-        seed = self._seed_at(-100 - self.step)  # which nothing else has
+        seed = self._seed_at(-100 - 2 * self.step)  # which nothing else has
         most = 2 * self.max_shift + 1
         return own_slice(tf.random.stateless_uniform(shape, seed, 0, most, tf.int32))
+
+    def with_noise(self, real_images, generated_images):
+        """Both batches, each with normal noise of its own, new at every step."""
+        count, *rest = real_images.shape
+        seed = self._seed_at(-101 - 2 * self.step)  # nor this one
+        noise = tf.random.stateless_normal((count * replicas_here(), 2, *rest), seed)
+        noise = self.noise * own_slice(noise)
+        return real_images + noise[:, 0], generated_images + noise[:, 1]
 
     def _seed_at(self, number):
         return tf.stack([tf.convert_to_tensor(self.seed), tf.convert_to_tensor(number)])

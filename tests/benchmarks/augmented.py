@@ -1,8 +1,7 @@
-"""The course's recipe, whose discriminator sees every image through a layer, such as `Vary`.
+"""The course's recipe, whose discriminator sees every image varied in three ways.
 
 Zhao et al., 2020, arXiv 2006.10738 ("DiffAugment"): another brightness, a shift, a square cut out,
-with gradients through all three. The sizes are theirs. Noise instead is Sønderby et al., 2016,
-arXiv 1610.04490.
+with gradients through all three. The sizes are theirs.
 """
 
 import keras
@@ -14,13 +13,13 @@ from tests.taught_model import compiled
 architecture, training = helpers.taught("03_architecture"), helpers.taught("04_training")
 
 
-def recipe(image_shape, seed, feature_maps, layer):
+def recipe(image_shape, seed, feature_maps):
     """The model, compiled, and its batch size."""
     settings = training.RECIPES["course"]
     generator = architecture.build_generator(image_shape, feature_maps=feature_maps)
     judge = architecture.build_discriminator(image_shape, feature_maps=feature_maps)
     images = keras.Input(image_shape)
-    discriminator = keras.Model(images, judge(layer(images)), name="discriminator")
+    discriminator = keras.Model(images, judge(Vary()(images)), name="discriminator")
     model = training.DCGAN(generator, discriminator, seed=seed, ema_decay=settings["ema_decay"])
     return compiled(model, settings), settings["batch_size"]
 

@@ -48,7 +48,7 @@ def make_networks():
 def make_model(replicas, optimizer=None, kind=toy.ToyGAN):
     with strategy_of(replicas).scope():
         keras.utils.set_random_seed(1)
-        model = toy.make_model(kind=kind, networks=make_networks(), max_shift=1)
+        model = toy.make_model(kind=kind, networks=make_networks(), max_shift=1, noise=0.2)
         if optimizer:
             model.compile(optimizer(), optimizer())
     return model

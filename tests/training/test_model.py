@@ -106,26 +106,49 @@ def test_a_moved_image_is_a_window_in_a_gray_frame():
     np.testing.assert_array_equal(LESSON.shift(images, starts, 2), expected)
 
 
-def test_the_discriminator_sees_moved_images_anew_at_each_step():
+def test_the_discriminator_sees_images_moved_and_noisy_anew_at_each_step():
     class Kept(LESSON.DCGAN):
         def report(self, d_loss, g_loss, *logits_and_gradients):
             self.logits = logits_and_gradients[:2]
             return super().report(d_loss, g_loss, *logits_and_gradients)
 
-    model = make_model(kind=Kept, max_shift=2)
+    model = make_model(kind=Kept, max_shift=2, noise=0.3)
     real_images = helpers.normalise(IMAGES[:BATCH])
     drawn = []
     for _ in range(2):
         starts = model.sample_starts(BATCH).numpy()
         generated_images = model.generator(model.sample_latents(BATCH), training=True)
+        moved = (LESSON.shift(images, starts, 2) for images in (real_images, generated_images))
         expected = [
-            model.discriminator(LESSON.shift(images, starts, 2), training=True).numpy()
-            for images in (real_images, generated_images)
+            model.discriminator(images, training=True).numpy()
+            for images in model.with_noise(*moved)
         ]
         model.train_step(real_images)
         np.testing.assert_allclose(model.logits, expected, atol=1e-5)
         drawn.append(starts)
     assert not np.array_equal(*drawn) and set(np.unique(drawn)) == set(range(5))
+
+
+def test_noise_follows_seed_and_step_and_has_the_deviation_asked_for():
+    images = tf.zeros((200, 8, 8, 1))
+    model, twin, other = (make_model(seed=seed, noise=0.3) for seed in (3, 3, 4))
+
+    def draw(of, step):
+        of.step.assign(step)
+        real, generated = of.with_noise(images, images + 1)
+        return real.numpy(), generated.numpy() - 1
+
+    noise = draw(model, 0)
+    for each in noise:
+        assert each.shape == images.shape
+        assert (each.mean(), each.std()) == pytest.approx((0, 0.3), abs=0.01)
+    np.testing.assert_array_equal(noise, draw(twin, 0))
+    assert not np.allclose(noise, draw(other, 0)) and not np.allclose(noise, draw(model, 1))
+    latents = model.sample_latents(200).numpy()
+    for one, another in (noise, (latents, draw(model, 1)[0])):
+        pairs = (values.ravel()[: latents.size] for values in (one, another))
+        assert abs(np.corrcoef(*pairs)[0, 1]) < 0.2
+    assert not np.any(draw(make_model(), 0))
 
 
 def test_report_on_crafted_logits():
@@ -182,7 +205,7 @@ def test_the_average_draws_and_without_one_the_generator():
 
 def test_the_step_can_be_compiled_by_xla(tmp_path):
     """As Keras does on a GPU."""
-    model = make_model(jit_compile=True, ema_decay=0.0, max_shift=2)
+    model = make_model(jit_compile=True, ema_decay=0.0, max_shift=2, noise=0.1)
     train(model, tmp_path, 1)
     assert model.jit_compile is True and int(model.step) == STEPS
     assert all(np.isfinite(value).all() for value in values(model).values())
@@ -205,6 +228,7 @@ def test_several_steps_per_execution_change_no_bit(tmp_path):
         (lambda: make_model(ema_decay=1.0), "ema_decay is 1.0; it lies from 0 to below 1."),
         (lambda: make_model(max_shift=8),
          "max_shift is 8; it is a whole number of pixels from 0 to below 8."),
+        (lambda: make_model(noise=-0.1), "noise is -0.1; it is a standard deviation, at least 0."),
         (lambda: make_model().compile(*[keras.optimizers.Adam()] * 2),
          "Each network needs an optimizer of its own: pass two, not one twice."),
         (lambda: make_model().save("gan.keras"),

@@ -51,11 +51,13 @@ def make_networks(units=16, last=(keras.layers.Activation, "tanh"), initializer=
 
 
 def make_model(
-    weights_seed=1, seed=SEED, kind=ToyGAN, ema_decay=0.9, networks=None, max_shift=0, **options
-):
+    weights_seed=1, seed=SEED, kind=ToyGAN, ema_decay=0.9, networks=None, max_shift=0, noise=0.0,
+    **options,
+):  # fmt: skip
     keras.utils.set_random_seed(weights_seed)
     networks = networks or make_networks()
-    model = kind(*networks, seed=seed, previews=5, ema_decay=ema_decay, max_shift=max_shift)
+    seen = {"max_shift": max_shift, "noise": noise}
+    model = kind(*networks, seed=seed, previews=5, ema_decay=ema_decay, **seen)
     model.compile(
         keras.optimizers.Adam(0.01, beta_1=0.5), keras.optimizers.Adam(0.02, beta_1=0.5), **options
     )
