@@ -181,6 +181,8 @@ class AdversarialModel(keras.Model):
 
     def with_noise(self, real_images, generated_images):
         """Both batches, each with normal noise of its own, new at every step."""
+        if not self.noise:
+            return real_images, generated_images
         count, *rest = real_images.shape
         seed = self._seed_at(-101 - 2 * self.step)  # nor this one
         noise = tf.random.stateless_normal((count * replicas_here(), 2, *rest), seed)

@@ -58,10 +58,6 @@ def shifted(share, kind=variant):
     return lambda shape, seed, maps: kind(max_shift=round(share * shape[0]))(shape, seed, maps)
 
 
-def through(layer, *arguments):
-    return lambda shape, seed, maps: augmented.recipe(shape, seed, maps, layer(*arguments))
-
-
 def on_two_devices(shape, seed, maps):
     with helpers.open_devices("cpu:2").scope():
         return quiet()(shape, seed, maps)
